@@ -1,0 +1,2 @@
+export * from "./io/dwi.ts";
+export * from "./model.ts";
