@@ -76,6 +76,21 @@ export interface ChunkedModel {
   /** The outputs; the one named `status` (uint8, width 1) says how each voxel ended. */
   readonly outputs: readonly OutputField[];
   readonly kernel: KernelSpec;
+  /** What the model adds to the result of its fit (predict and the like). */
+  extend?(fit: FittedMaps): object;
+}
+
+/** The fitted values of one output of a whole fit. */
+export interface FittedField {
+  readonly data: OutputView;
+  /** `[voxels, width]`. */
+  readonly shape: readonly [number, number];
+  readonly units: string;
+}
+
+/** Fitted values by output name. */
+export interface FittedMaps {
+  readonly maps: Readonly<Record<string, FittedField>>;
 }
 
 /** How a voxel ended. */

@@ -81,8 +81,8 @@ export interface FittedMaps {
   readonly maps: Readonly<Record<string, FittedField>>;
 }
 
-/** A model bound to its data. */
-export interface DwiModel {
+/** A model bound to its data; `Extras` is what a fit of it can do beyond its maps (predict, odf). */
+export interface DwiModel<Extras extends object = object> {
   /** `csd`, `freewater` or `dti`: also the prefix of its files. */
   readonly name: string;
   readonly dwi: Dwi;
@@ -94,6 +94,8 @@ export interface DwiModel {
   /** Sentences for the user about odd but workable input. */
   readonly warnings: readonly string[];
   readonly files: readonly MapFile[];
+  /** What the model adds to the result of its fit. */
+  extend(fit: FittedMaps): Extras;
 }
 
 /** How a voxel ended; the numbers stand in the status map. */

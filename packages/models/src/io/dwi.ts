@@ -45,6 +45,8 @@ export interface Dwi {
   readonly voxels: Uint32Array;
   /** Cuboid inclusive both ends, radii 10 about shape//2, clipped as DIPY does. */
   readonly centre: CentreRoi;
+  /** Smallest signal above zero (scaled) among the masked voxels of the kept volumes; 1 where there is none. */
+  readonly minPositiveSignal: number;
   /** File name and sha256 of each input file, for sidecars and the receipt. */
   readonly inputs: readonly {
     readonly role: string;
