@@ -1,0 +1,32 @@
+/** Which voxels a chunk holds. A chunk is an index; everything else of it is computed. */
+
+/** A half-open range of integers, `[start, end)`. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** First voxel of chunk `index` when `voxelCount` voxels are cut into `chunkCount` chunks whose sizes differ by at most one. */
+export function chunkStart(voxelCount: number, chunkCount: number, index: number): number {
+  const size = Math.floor(voxelCount / chunkCount);
+  return index * size + Math.min(index, voxelCount % chunkCount);
+}
+
+/** Voxels of the chunks `[chunks.start, chunks.end)`, which are consecutive. */
+export function voxelsOfChunks(voxelCount: number, chunkCount: number, chunks: Range): Range {
+  return {
+    start: chunkStart(voxelCount, chunkCount, chunks.start),
+    end: chunkStart(voxelCount, chunkCount, chunks.end),
+  };
+}
+
+/** Says why `chunkCount` chunks cannot be made of `voxelCount` voxels, or undefined where they can. */
+export function whyNotChunks(voxelCount: number, chunkCount: number): string | undefined {
+  if (!Number.isSafeInteger(chunkCount) || chunkCount < 1) {
+    return `The number of chunks must be a whole number of at least 1, not ${chunkCount}.`;
+  }
+  if (chunkCount > voxelCount) {
+    return `${chunkCount} chunks were asked for, but there are only ${voxelCount} voxels to fit: ask for at most ${voxelCount} chunks, or "auto".`;
+  }
+  return undefined;
+}
