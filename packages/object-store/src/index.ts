@@ -1,1 +1,2 @@
-export {};
+export * from "./owner.ts";
+export * from "./slabs.ts";

@@ -1,0 +1,168 @@
+/** Shared memory that every thread of a host sees, and the blocks of it that travel between hosts. */
+import type { OutputDtype, OutputField, OutputView, SignalDtype } from "@fascicle/core";
+
+/** A slab is at most this large, so that every view of it stays below the engine's limits. */
+export const slabBytesLimit = 2 ** 30;
+
+/** Signals travel in blocks of consecutive voxels of about this size. */
+export const blockBytesTarget = 8 << 20;
+
+export const bytesPerValue: Readonly<Record<SignalDtype | OutputDtype, number>> = {
+  float64: 8,
+  float32: 4,
+  uint16: 2,
+  uint8: 1,
+};
+
+/** The object memory asked for is more than there may be. */
+export class ObjectMemoryError extends Error {
+  readonly code = "OBJECT_MEMORY";
+  override readonly name = "ObjectMemoryError";
+}
+
+/** Counts the shared memory of a process against its budget. */
+export class SlabAllocator {
+  readonly limitBytes: number;
+  #usedBytes = 0;
+  #peakBytes = 0;
+  #count = 0;
+
+  constructor(limitBytes = Number.POSITIVE_INFINITY) {
+    this.limitBytes = limitBytes;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  get peakBytes(): number {
+    return this.#peakBytes;
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Shared memory, zeroed; the system gives its pages as they are written. Throws `ObjectMemoryError` past the budget. */
+  allocate(bytes: number): SharedArrayBuffer {
+    if (this.#usedBytes + bytes > this.limitBytes) {
+      throw new ObjectMemoryError(
+        `This fit needs ${mebibytes(this.#usedBytes + bytes)} of object memory and may use ${mebibytes(this.limitBytes)}: raise --object-memory, or fit fewer voxels at a time with --mask (this version does not spill to disk yet).`,
+      );
+    }
+    const slab = new SharedArrayBuffer(bytes);
+    this.#usedBytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
+    this.#count++;
+    return slab;
+  }
+
+  release(slab: SharedArrayBuffer): void {
+    this.#usedBytes -= slab.byteLength;
+    this.#count--;
+  }
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
+}
+
+/** How a matrix of signals is cut into blocks and slabs. */
+export interface SignalLayout {
+  readonly voxelCount: number;
+  readonly width: number;
+  readonly dtype: SignalDtype;
+  readonly blockVoxels: number;
+}
+
+/** Voxels in each block of signals that are `width` samples wide. */
+export function blockVoxelsFor(width: number, dtype: SignalDtype): number {
+  return Math.max(1, Math.floor(blockBytesTarget / (width * bytesPerValue[dtype])));
+}
+
+export function blockCount({ voxelCount, blockVoxels }: SignalLayout): number {
+  return Math.ceil(voxelCount / blockVoxels);
+}
+
+/** Whole blocks to a slab. */
+export function slabVoxelsFor(layout: SignalLayout): number {
+  const blockBytes = layout.blockVoxels * layout.width * bytesPerValue[layout.dtype];
+  const blocks = Math.max(1, Math.floor(slabBytesLimit / blockBytes));
+  return Math.min(layout.voxelCount, blocks * layout.blockVoxels);
+}
+
+/** Allocates the slabs of a matrix of signals. */
+export function allocateSignals(
+  layout: SignalLayout,
+  allocate: (bytes: number) => SharedArrayBuffer,
+): { voxelsPerSlab: number; slabs: SharedArrayBuffer[] } {
+  const voxelsPerSlab = slabVoxelsFor(layout);
+  const rowBytes = layout.width * bytesPerValue[layout.dtype];
+  const slabs: SharedArrayBuffer[] = [];
+  for (let first = 0; first < layout.voxelCount; first += voxelsPerSlab) {
+    slabs.push(allocate(Math.min(voxelsPerSlab, layout.voxelCount - first) * rowBytes));
+  }
+  return { voxelsPerSlab, slabs };
+}
+
+/** A stretch of bytes within a slab. */
+export interface SlabSpan {
+  readonly slab: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/**
+ * Where the voxels `[start, end)` lie: one span, or several where they cross slabs. Any `voxelsPerSlab` will do,
+ * so a sender and a receiver may lay their slabs differently.
+ */
+export function spansOfVoxels(
+  rowBytes: number,
+  voxelsPerSlab: number,
+  start: number,
+  end: number,
+): SlabSpan[] {
+  const spans: SlabSpan[] = [];
+  for (let voxel = start; voxel < end; ) {
+    const slab = Math.floor(voxel / voxelsPerSlab);
+    const stop = Math.min(end, (slab + 1) * voxelsPerSlab);
+    spans.push({
+      slab,
+      offset: (voxel - slab * voxelsPerSlab) * rowBytes,
+      bytes: (stop - voxel) * rowBytes,
+    });
+    voxel = stop;
+  }
+  return spans;
+}
+
+/** A typed array over one output's memory. */
+export function outputView(dtype: OutputDtype, buffer: SharedArrayBuffer): OutputView {
+  switch (dtype) {
+    case "float64":
+      return new Float64Array(buffer);
+    case "uint16":
+      return new Uint16Array(buffer);
+    case "uint8":
+      return new Uint8Array(buffer);
+  }
+}
+
+export function signalView(
+  dtype: SignalDtype,
+  buffer: SharedArrayBuffer,
+): Float32Array | Float64Array {
+  return dtype === "float32" ? new Float32Array(buffer) : new Float64Array(buffer);
+}
+
+/** Bytes of one voxel of an output. */
+export const outputRowBytes = (field: OutputField) => field.width * bytesPerValue[field.dtype];
+
+/** Memory for every output of a fit, whole, in the order of `outputs`. */
+export function allocateOutputs(
+  outputs: readonly OutputField[],
+  voxelCount: number,
+  allocate: (bytes: number) => SharedArrayBuffer,
+): SharedArrayBuffer[] {
+  return outputs.map((field) => allocate(voxelCount * outputRowBytes(field)));
+}

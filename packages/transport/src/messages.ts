@@ -1,0 +1,181 @@
+/**
+ * Everything that is said on the wire, and who says it. What a peer sends is checked against these before it
+ * is believed; raw numbers (signals, fitted values, kernel parameters) travel as the payload.
+ */
+import { z } from "zod";
+
+const count = z.number().int().nonnegative();
+const id = z.string().min(1).max(100);
+const text = z.string().max(2_000);
+const chunks = z.object({ start: count, end: count });
+
+export const jobSpecSchema = z.object({
+  job: id,
+  model: text,
+  voxelCount: count.positive(),
+  chunkCount: count.positive(),
+  signals: z.object({
+    width: count.positive(),
+    dtype: z.enum(["float32", "float64"]),
+    /** Voxels in each block that is sent; the last may have fewer. */
+    blockVoxels: count.positive(),
+  }),
+  outputs: z
+    .array(
+      z.object({
+        name: text,
+        width: count.positive(),
+        dtype: z.enum(["float64", "uint16", "uint8"]),
+        units: text,
+      }),
+    )
+    .min(1)
+    .max(64),
+  kernel: z.object({ module: text, name: text, hash: text }),
+  /** The most slots it may use. */
+  slotLimit: count.positive().optional(),
+});
+
+/** A fit as it travels; the kernel's parameters are the payload (`encodeValue`). */
+export type JobSpec = z.infer<typeof jobSpecSchema>;
+
+const hostSchema = z.object({
+  agent: id,
+  hostName: text,
+  pid: count,
+  slots: count.positive(),
+  physicalCores: count.positive(),
+  memoryBytes: count,
+  version: text,
+});
+
+/** What an agent says of itself. */
+export type HostInfo = z.infer<typeof hostSchema>;
+
+/** What was spent since the last piece, summed over threads, and attempts begun beyond one for each chunk. */
+const timings = z.object({ computeSeconds: z.number(), copySeconds: z.number(), retried: count });
+
+/**
+ * A piece of the fitted values: the payload holds, for each output in order, the rows of these voxels. The piece
+ * that completes a run of chunks names them.
+ */
+const resultFields = {
+  job: id,
+  voxels: z.object({ start: count, end: count }),
+  completes: chunks.optional(),
+  crc: count,
+  timings,
+};
+
+const fromAgentSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("hello"), host: hostSchema }),
+  z.object({ type: z.literal("workWanted"), job: id }),
+  z.object({ type: z.literal("blockWanted"), job: id, block: count }),
+  z.object({ type: z.literal("result"), ...resultFields }),
+  z.object({ type: z.literal("progress"), job: id, voxels: count, busySlots: count }),
+  z.object({ type: z.literal("returned"), job: id, chunks }),
+  z.object({ type: z.literal("failed"), job: id, chunks, reason: text }),
+  z.object({ type: z.literal("refused"), job: id, reason: text }),
+  z.object({ type: z.literal("draining") }),
+  z.object({ type: z.literal("memory"), objectBytes: count, objects: count }),
+]);
+
+const toAgentSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("open"), spec: jobSpecSchema, slots: count.positive() }),
+  z.object({ type: z.literal("lease"), job: id, chunks }),
+  /** A piece of a block of signals; `offset` in bytes within the block. */
+  z.object({ type: z.literal("block"), job: id, block: count, offset: count, crc: count }),
+  z.object({ type: z.literal("settled"), job: id, chunks }),
+  /** The driver took this much of the results sent. */
+  z.object({ type: z.literal("credit"), job: id, bytes: count }),
+  z.object({ type: z.literal("close"), job: id }),
+]);
+
+const fromClientSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("submit"), spec: jobSpecSchema }),
+  z.object({
+    type: z.literal("block"),
+    agent: id,
+    job: id,
+    block: count,
+    offset: count,
+    crc: count,
+  }),
+  /** A piece of results is at its destination and matches its checksum; with `settled`, so is all of those chunks. */
+  z.object({
+    type: z.literal("stored"),
+    agent: id,
+    job: id,
+    bytes: count,
+    settled: chunks.optional(),
+  }),
+  z.object({ type: z.literal("cancel"), job: id, reason: text }),
+  z.object({ type: z.literal("status"), request: count }),
+]);
+
+const statusSchema = z.object({
+  head: z.object({
+    version: text,
+    pid: count,
+    hostName: text,
+    port: count,
+    uptimeSeconds: z.number(),
+  }),
+  hosts: z.array(hostSchema.extend({ busySlots: count, objectBytes: count, state: text })),
+  slots: z.object({ total: count, busy: count }),
+  jobs: z.array(
+    z.object({
+      job: id,
+      model: text,
+      state: z.enum(["running", "waiting for workers"]),
+      chunks: z.object({ total: count, settled: count, leased: count, pending: count }),
+      voxels: z.object({ total: count, done: count }),
+      seconds: z.number(),
+    }),
+  ),
+  objects: z.object({ count, bytes: count }),
+  spillBytes: count,
+});
+
+/** What `runtime status --json` prints. */
+export type ClusterStatus = z.infer<typeof statusSchema>;
+
+const toClientSchema = z.discriminatedUnion("type", [
+  /** What there is to work with; sent when the job is taken and when it changes. */
+  z.object({
+    type: z.literal("workers"),
+    job: id,
+    slots: count,
+    agents: count,
+    physicalCores: count,
+  }),
+  z.object({ type: z.literal("blockWanted"), agent: id, job: id, block: count }),
+  z.object({ type: z.literal("result"), agent: id, ...resultFields }),
+  /** Voxels fitted so far by all hosts, those not settled included. */
+  z.object({ type: z.literal("progress"), job: id, voxels: count }),
+  z.object({ type: z.literal("complete"), job: id, lost: count }),
+  z.object({ type: z.literal("jobFailed"), job: id, reason: text }),
+  z.object({ type: z.literal("statusReply"), request: count, status: statusSchema }),
+]);
+
+export type FromAgent = z.infer<typeof fromAgentSchema>;
+export type ToAgent = z.infer<typeof toAgentSchema>;
+export type FromClient = z.infer<typeof fromClientSchema>;
+export type ToClient = z.infer<typeof toClientSchema>;
+
+/** Reads a message of one kind; throws a one-line error on anything else. */
+function reader<T>(schema: z.ZodType<T>, sender: string): (message: unknown) => T {
+  return (message) => {
+    const result = schema.safeParse(message);
+    if (result.success) return result.data;
+    const issue = result.error.issues[0];
+    throw new Error(
+      `unexpected message from ${sender} (${issue.path.join(".")}: ${issue.message})`,
+    );
+  };
+}
+
+export const readFromAgent = reader<FromAgent>(fromAgentSchema, "a worker");
+export const readToAgent = reader<ToAgent>(toAgentSchema, "the head");
+export const readFromClient = reader<FromClient>(fromClientSchema, "a client");
+export const readToClient = reader<ToClient>(toClientSchema, "the head");

@@ -1,0 +1,156 @@
+/** A host's part in a cluster: it takes leases from a head and fits them on its threads. */
+
+import { crc32 } from "node:zlib";
+import type { KernelModule } from "@fascicle/core";
+import type { SlabAllocator } from "@fascicle/object-store";
+import {
+  type Connection,
+  type FromAgent,
+  type HostInfo,
+  type JobSpec,
+  readToAgent,
+} from "@fascicle/transport";
+import { AgentJob } from "./agentJob.ts";
+import { ThreadPool } from "./threadPool.ts";
+
+const progressIntervalMs = 250;
+
+export interface AgentOptions {
+  readonly host: HostInfo;
+  readonly memory: SlabAllocator;
+  /** The kernel modules that this worker runs, by the name that models give: name to URL. Others are refused. */
+  readonly kernelModules: ReadonlyMap<string, string>;
+  log(sentence: string): void;
+}
+
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #connection: Connection;
+  readonly #pool = new ThreadPool();
+  readonly #jobs = new Map<string, AgentJob>();
+  /** Messages of one job are handled one after the other, though opening it takes a while. */
+  readonly #opening = new Map<string, Promise<void>>();
+  readonly #reporter: NodeJS.Timeout;
+  /** Resolves with the reason when the connection ends. */
+  readonly ended: Promise<string>;
+
+  constructor(connection: Connection, options: AgentOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#reporter = setInterval(() => this.#report(), progressIntervalMs);
+    this.ended = new Promise((resolve) => {
+      connection.start({
+        onMessage: (message, payload) => this.#received(message, payload),
+        onClose: (reason) => void this.#stop().then(() => resolve(reason)),
+      });
+    });
+    this.#say({ type: "hello", host: options.host });
+  }
+
+  /** Takes no new work, finishes what is begun (at most `timeoutMs`), and leaves. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#say({ type: "draining" });
+    for (const job of this.#jobs.values()) job.drain();
+    const untilMs = Date.now() + timeoutMs;
+    const isBusy = () => [...this.#jobs.values()].some((job) => job.openChunks > 0);
+    while (isBusy() && this.#connection.isOpen && Date.now() < untilMs) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    this.#connection.close("the worker leaves");
+    await this.ended;
+  }
+
+  #say(message: FromAgent): void {
+    this.#connection.send(message);
+  }
+
+  #received(raw: unknown, payload: Uint8Array): void {
+    const message = readToAgent(raw);
+    if (message.type === "open") {
+      // The payload is the network's memory: it must be copied to outlive this call.
+      const opening = this.#open(message.spec, message.slots, Uint8Array.from(payload));
+      this.#opening.set(message.spec.job, opening);
+      return;
+    }
+    const opening = this.#opening.get(message.job);
+    if (opening === undefined) this.#handle(message, payload);
+    else void opening.then(() => this.#handle(message, payload));
+  }
+
+  #handle(message: Exclude<ReturnType<typeof readToAgent>, { type: "open" }>, payload: Uint8Array) {
+    const job = this.#jobs.get(message.job);
+    if (job === undefined) return;
+    switch (message.type) {
+      case "lease":
+        job.lease(message.chunks);
+        return;
+      case "block":
+        if (crc32(payload) !== message.crc) {
+          this.#connection.close("a block of signals came damaged");
+          return;
+        }
+        job.block(message.block, message.offset, payload);
+        return;
+      case "settled":
+        job.settled(message.chunks);
+        return;
+      case "credit":
+        job.credit(message.bytes);
+        return;
+      case "close":
+        this.#jobs.delete(message.job);
+        void job.close();
+    }
+  }
+
+  async #open(spec: JobSpec, slots: number, payload: Uint8Array): Promise<void> {
+    try {
+      const moduleUrl = await this.#resolveKernel(spec);
+      if (!this.#connection.isOpen) return;
+      const { memory } = this.#options;
+      const context = { connection: this.#connection, pool: this.#pool, memory, moduleUrl };
+      this.#jobs.set(spec.job, new AgentJob(spec, slots, payload, context));
+      this.#options.log(`takes part in ${spec.model} fit ${spec.job} with ${slots} threads`);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#options.log(`refuses fit ${spec.job}: ${reason}`);
+      this.#say({ type: "refused", job: spec.job, reason: reason.slice(0, 1_000) });
+    } finally {
+      this.#opening.delete(spec.job);
+    }
+  }
+
+  /** The URL of the fit's kernels, if this worker has the same ones. */
+  async #resolveKernel({ kernel }: JobSpec): Promise<string> {
+    const url = this.#options.kernelModules.get(kernel.module);
+    const { hostName } = this.#options.host;
+    if (url === undefined) {
+      throw new Error(`the worker on ${hostName} does not run kernels of ${kernel.module}`);
+    }
+    const module = (await import(url)) as KernelModule;
+    const ours = module.kernelHash();
+    if (ours !== kernel.hash) {
+      throw new Error(
+        `the worker on ${hostName} has other kernels (${ours}) than the fit (${kernel.hash}): install the same version of Fascicle on both`,
+      );
+    }
+    return url;
+  }
+
+  #report(): void {
+    for (const [id, job] of this.#jobs) {
+      const { voxelsDone, busySlots } = job;
+      this.#say({ type: "progress", job: id, voxels: voxelsDone, busySlots });
+    }
+    const { usedBytes, count } = this.#options.memory;
+    this.#say({ type: "memory", objectBytes: usedBytes, objects: count });
+  }
+
+  async #stop(): Promise<void> {
+    clearInterval(this.#reporter);
+    const jobs = [...this.#jobs.values()];
+    this.#jobs.clear();
+    await Promise.all(jobs.map((job) => job.close()));
+    await this.#pool.end();
+  }
+}
