@@ -11,6 +11,11 @@ export interface GradientTable {
   readonly b0Threshold: number;
   /** 1 where the volume is a b0, one per volume. */
   readonly isB0: Uint8Array;
+  /**
+   * The table as the file gives it, by the rule of DIPY's design matrices: a b0 volume keeps its small
+   * b-value and vector where that is a unit vector; both are 0 where it is not.
+   */
+  readonly given?: { readonly bvals: Float64Array; readonly bvecs: Float64Array };
 }
 
 /** Where the voxels stand: grid, voxel size, and the header's geometry to the bit. */

@@ -1,0 +1,4 @@
+/** Reading and writing volumes, gradient tables and maps. */
+export * from "./dwi.ts";
+export { type OpenDwiOptions, openDwi } from "./openDwi.ts";
+export { type NiftiImage, readNifti } from "./readNifti.ts";

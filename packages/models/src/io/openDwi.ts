@@ -1,0 +1,253 @@
+/** Opens a diffusion-weighted volume with its gradient table and mask. */
+import { createHash } from "node:crypto";
+import { InputError } from "../model.ts";
+import { CentreCollector } from "./centre.ts";
+import type { Dwi, GradientTable } from "./dwi.ts";
+import {
+  gradientTable,
+  gradientWarnings,
+  parseBvals,
+  parseBvecs,
+  readTableText,
+  selectVolumes,
+} from "./gradients.ts";
+import type { NiftiHeader } from "./header.ts";
+import { geometryOf } from "./header.ts";
+import type { InputFile } from "./inputFile.ts";
+import { inputName, openInput } from "./inputFile.ts";
+import { maskFromB0, readMask } from "./mask.ts";
+import { openVolumes, readVolumes } from "./volumeReader.ts";
+import type { Allocate } from "./voxelMatrix.ts";
+import { VoxelMatrix } from "./voxelMatrix.ts";
+
+const defaultB0Threshold = 50;
+/** Grid indices are kept as unsigned 32-bit integers. */
+const maxGridVoxels = 2 ** 32;
+
+export interface OpenDwiOptions {
+  /** 4-D NIfTI file (.nii or .nii.gz). */
+  readonly dwi: string;
+  /** FSL text files. */
+  readonly bval: string;
+  readonly bvec: string;
+  /** NIfTI file on the dwi's grid; without it, voxels whose mean b0 signal is above zero. */
+  readonly mask?: string;
+  /** Volumes with b at or below this (s/mm²) are b0. Default 50. */
+  readonly b0Threshold?: number;
+  /** Volumes with b above this (s/mm²) are left out. */
+  readonly maxB?: number;
+  /** Where the voxels' memory comes from. Default: a new SharedArrayBuffer. */
+  readonly allocate?: Allocate;
+  readonly signal?: AbortSignal;
+  /** Hears the fraction of bytes read, from 0 to 1. */
+  readonly onProgress?: (fractionOfBytes: number) => void;
+}
+
+type Inputs = { dwi: InputFile; bval: InputFile; bvec: InputFile; mask?: InputFile };
+
+/**
+ * Reads the masked voxels of a 4-D NIfTI volume into shared memory, voxel after voxel, and what
+ * belongs to them. The file is streamed: memory is the masked voxels plus less than 200 MB.
+ * Throws InputError on bad input, and the signal's reason when it is aborted.
+ */
+export async function openDwi(options: OpenDwiOptions): Promise<Dwi> {
+  options.signal?.throwIfAborted();
+  const opened: InputFile[] = [];
+  const open = async (path: string, role: string) => {
+    const file = await openInput(path, role);
+    opened.push(file);
+    return file;
+  };
+  try {
+    const inputs: Inputs = {
+      dwi: await open(options.dwi, "dwi"),
+      bval: await open(options.bval, "bval"),
+      bvec: await open(options.bvec, "bvec"),
+      mask: options.mask === undefined ? undefined : await open(options.mask, "mask"),
+    };
+    return await readDwi(inputs, options);
+  } finally {
+    await Promise.all(opened.map((file) => file.handle.close()));
+  }
+}
+
+async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
+  const { signal } = options;
+  const digests = new Digests();
+  const header = await openVolumes(inputs.dwi, signal);
+  const volumes = volumeCountOf(header, inputs.dwi);
+  const table = await readTable(inputs, volumes, digests, options);
+  const kept = keptVolumes(table, options.maxB, inputs.bval);
+  const progress = progressOf(inputs.dwi, options, lastB0Fraction(table, kept));
+  const voxels =
+    inputs.mask === undefined
+      ? await maskFromB0(
+          inputs.dwi,
+          header,
+          table.isB0.map((b0, i) => b0 * kept[i]),
+          table.b0Threshold,
+          { signal, onBytes: progress.onFirstPassBytes },
+        )
+      : await readMask(inputs.mask, header, digests.start("mask"), signal);
+  progress.firstPassDone();
+
+  const gradients = selectVolumes(table, kept);
+  const width = gradients.bvals.length;
+  const scale = { slope: header.slope, intercept: header.intercept };
+  const geometry = geometryOf(header);
+  const allocate = options.allocate ?? ((bytes) => new SharedArrayBuffer(bytes));
+  const matrix = new VoxelMatrix(voxels, width, header.datatype.dtype, scale, allocate);
+  const centre = new CentreCollector(geometry.shape, width, scale);
+  const columnOf = columnsOf(kept);
+  const surplusBytes = await readVolumes(
+    inputs.dwi,
+    header,
+    { wanted: kept, stopEarly: false },
+    (volume, first, values) => {
+      matrix.take(columnOf[volume], first, values);
+      centre.take(columnOf[volume], first, values);
+    },
+    { hash: digests.start("dwi"), signal, onBytes: progress.onBytes },
+  );
+  progress.done();
+  return {
+    signals: matrix.signals,
+    scale,
+    gradients,
+    geometry,
+    voxels,
+    centre: centre.roi,
+    minPositiveSignal: Number.isFinite(matrix.minPositive) ? matrix.minPositive : 1,
+    inputs: digests.listed(inputs),
+    warnings: [...gradientWarnings(gradients), ...fileWarnings(inputs.dwi, header, surplusBytes)],
+  };
+}
+
+/** Running sha256 of each input. */
+class Digests {
+  readonly #hashes = new Map<string, ReturnType<typeof createHash>>();
+
+  start(role: string): ReturnType<typeof createHash> {
+    const hash = createHash("sha256");
+    this.#hashes.set(role, hash);
+    return hash;
+  }
+
+  listed(inputs: Inputs): { role: string; file: string; sha256: string }[] {
+    return Object.values(inputs)
+      .filter((file) => file !== undefined)
+      .map((file) => ({
+        role: file.role,
+        file: inputName(file),
+        sha256: this.#hashes.get(file.role)!.digest("hex"),
+      }));
+  }
+}
+
+function volumeCountOf(header: NiftiHeader, file: InputFile): number {
+  const [nx, ny, nz, volumes = 1, ...more] = header.shape;
+  if (volumes === 1 || more.length > 0) {
+    throw new InputError(
+      `${file.subject} is ${volumes === 1 ? "a single 3-D volume" : `${header.shape.length}-D`}; give a 4-D file of diffusion-weighted volumes.`,
+    );
+  }
+  if (nx * ny * nz >= maxGridVoxels) {
+    throw new InputError(
+      `${file.subject} has ${nx * ny * nz} voxels in a volume, which is too many.`,
+    );
+  }
+  return volumes;
+}
+
+async function readTable(
+  inputs: Inputs,
+  volumes: number,
+  digests: Digests,
+  options: OpenDwiOptions,
+): Promise<GradientTable> {
+  const { bval, bvec, dwi } = inputs;
+  const bvalText = await readTableText(bval, digests.start("bval"), options.signal);
+  const bvals = parseBvals(bvalText, bval.subject);
+  if (bvals.length !== volumes) {
+    throw new InputError(
+      `${bval.subject} has ${bvals.length} b-values and "${dwi.path}" ${volumes} volumes; give the table of this dwi.`,
+    );
+  }
+  const bvecText = await readTableText(bvec, digests.start("bvec"), options.signal);
+  const bvecs = parseBvecs(bvecText, bvec.subject);
+  if (bvecs.length !== 3 * volumes) {
+    throw new InputError(
+      `${bvec.subject} has ${bvecs.length / 3} directions and "${dwi.path}" ${volumes} volumes; give the table of this dwi.`,
+    );
+  }
+  const b0Threshold = options.b0Threshold ?? defaultB0Threshold;
+  return gradientTable(bvals, bvecs, b0Threshold, { bval: bval.subject, bvec: bvec.subject });
+}
+
+function keptVolumes(table: GradientTable, maxB: number | undefined, bval: InputFile): Uint8Array {
+  if (maxB === undefined) return new Uint8Array(table.bvals.length).fill(1);
+  if (!(maxB >= 0)) throw new InputError(`The largest b-value is ${maxB}; give a number above 0.`);
+  const kept = Uint8Array.from(table.bvals, (b) => (b <= maxB ? 1 : 0));
+  if (!kept.includes(1)) {
+    throw new InputError(
+      `${bval.subject} has no volume at or below b = ${maxB}; raise that limit.`,
+    );
+  }
+  return kept;
+}
+
+function columnsOf(kept: Uint8Array): Int32Array {
+  let next = 0;
+  return Int32Array.from(kept, (keep) => (keep === 1 ? next++ : -1));
+}
+
+function lastB0Fraction(table: GradientTable, kept: Uint8Array): number {
+  const last = table.isB0.findLastIndex((b0, i) => b0 === 1 && kept[i] === 1);
+  return (last + 1) / kept.length;
+}
+
+/** Fractions over both passes where there is no mask; they never go back. */
+function progressOf(file: InputFile, options: OpenDwiOptions, firstPassFraction: number) {
+  const firstShare = options.mask === undefined ? firstPassFraction / (1 + firstPassFraction) : 0;
+  const firstPassBytes = Math.max(1, firstPassFraction * file.sizeBytes);
+  let told = 0;
+  let bytes = 0;
+  const tell = (fraction: number) => {
+    if (fraction <= told) return;
+    told = fraction;
+    options.onProgress?.(fraction);
+  };
+  return {
+    onFirstPassBytes(count: number) {
+      bytes += count;
+      tell(firstShare * Math.min(1, bytes / firstPassBytes));
+    },
+    firstPassDone() {
+      bytes = 0;
+      tell(firstShare);
+    },
+    onBytes(count: number) {
+      bytes += count;
+      tell(firstShare + (1 - firstShare) * Math.min(1, bytes / file.sizeBytes));
+    },
+    done() {
+      tell(1);
+    },
+  };
+}
+
+const unitNames: Readonly<Record<number, string>> = { 1: "metres", 3: "micrometres" };
+
+function fileWarnings(file: InputFile, header: NiftiHeader, surplusBytes: number): string[] {
+  const warnings: string[] = [];
+  if (surplusBytes > 0) {
+    warnings.push(
+      `${file.subject} has ${surplusBytes} bytes more than its header promises; they were ignored.`,
+    );
+  }
+  const unit = unitNames[header.spaceUnit];
+  if (unit !== undefined) {
+    warnings.push(`${file.subject} gives its voxel size in ${unit}; it is taken as millimetres.`);
+  }
+  return warnings;
+}

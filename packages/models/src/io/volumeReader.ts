@@ -1,0 +1,168 @@
+/** A NIfTI file that is read volume by volume, decoded piece by piece. */
+
+import { InputError } from "../model.ts";
+import type { NumericView } from "./datatype.ts";
+import { decodeInPlace } from "./datatype.ts";
+import type { NiftiHeader } from "./header.ts";
+import { dataBytesOf, maxHeaderBytes, parseHeader } from "./header.ts";
+import type { InputFile, ReadOptions } from "./inputFile.ts";
+import { readContent, readRange, readStart } from "./inputFile.ts";
+
+/** Deflate makes at most 1032 bytes of one. */
+const maxInflation = 1032;
+const pieceValues = 128 * 1024;
+
+export interface VolumeSelection {
+  /** 1 for each volume to deliver, in file order. */
+  readonly wanted: Uint8Array;
+  /** Whether to stop behind the last wanted volume; else the file is read (and hashed) to its end. */
+  readonly stopEarly: boolean;
+}
+
+/**
+ * Takes `values`, which lie at grid index `first` and on (x fastest) of volume `volume`. The array is
+ * overwritten once the call returns.
+ */
+export type PieceSink = (volume: number, first: number, values: NumericView) => void;
+
+/** Reads the header and checks that the file can be as long as it says, before anything is allocated. */
+export async function openVolumes(file: InputFile, signal?: AbortSignal): Promise<NiftiHeader> {
+  const header = parseHeader(await readStart(file, maxHeaderBytes, signal), file.subject);
+  const promised = header.voxOffset + dataBytesOf(header);
+  if (file.gzip ? file.sizeBytes * maxInflation < promised : file.sizeBytes < promised) {
+    throw tooShort(file, promised, file.gzip ? undefined : file.sizeBytes);
+  }
+  return header;
+}
+
+function tooShort(file: InputFile, promised: number, found: number | undefined): InputError {
+  const has = found === undefined ? "" : ` and it has ${found}`;
+  return new InputError(
+    `${file.subject} is cut short: its header promises ${promised} bytes${has}; copy or download it again.`,
+  );
+}
+
+/**
+ * Delivers the wanted volumes in file order, each in pieces of ascending grid index. Gives back the
+ * bytes that follow the last volume (0 where reading stopped early).
+ */
+export async function readVolumes(
+  file: InputFile,
+  header: NiftiHeader,
+  selection: VolumeSelection,
+  sink: PieceSink,
+  options: ReadOptions = {},
+): Promise<number> {
+  const assembler = new PieceAssembler(header, selection.wanted, sink);
+  if (selection.stopEarly && !file.gzip) {
+    await readWantedRanges(file, header, selection.wanted, assembler, options);
+    return 0;
+  }
+  const last = selection.wanted.lastIndexOf(1);
+  let toSkip = header.voxOffset;
+  for await (const piece of readContent(file, options)) {
+    const skipped = Math.min(toSkip, piece.length);
+    toSkip -= skipped;
+    assembler.take(piece.subarray(skipped));
+    if (selection.stopEarly && assembler.volume > last) return 0;
+  }
+  if (!assembler.complete) {
+    throw tooShort(
+      file,
+      header.voxOffset + dataBytesOf(header),
+      header.voxOffset - toSkip + assembler.takenBytes,
+    );
+  }
+  return assembler.surplusBytes;
+}
+
+/** An uncompressed file needs no reading between the volumes that are wanted. */
+async function readWantedRanges(
+  file: InputFile,
+  header: NiftiHeader,
+  wanted: Uint8Array,
+  assembler: PieceAssembler,
+  options: ReadOptions,
+): Promise<void> {
+  const volumeBytes = dataBytesOf(header) / wanted.length;
+  for (let volume = 0; volume < wanted.length; volume++) {
+    if (wanted[volume] === 0) continue;
+    const start = header.voxOffset + volume * volumeBytes;
+    assembler.volume = volume;
+    for await (const piece of readRange(file, start, start + volumeBytes, options)) {
+      assembler.take(piece);
+    }
+    if (assembler.volume === volume) {
+      throw tooShort(file, header.voxOffset + dataBytesOf(header), undefined);
+    }
+  }
+}
+
+/** Cuts a stream of bytes, however it is chopped, into decoded pieces of one volume each. */
+class PieceAssembler {
+  /** The volume that the next byte belongs to. */
+  volume = 0;
+  takenBytes = 0;
+  surplusBytes = 0;
+  readonly #header: NiftiHeader;
+  readonly #wanted: Uint8Array;
+  readonly #sink: PieceSink;
+  readonly #volumeBytes: number;
+  readonly #storage: ArrayBuffer;
+  readonly #bytes: Uint8Array;
+  #filled = 0;
+  /** Bytes of the volume that have been delivered or skipped. */
+  #position = 0;
+
+  constructor(header: NiftiHeader, wanted: Uint8Array, sink: PieceSink) {
+    this.#header = header;
+    this.#wanted = wanted;
+    this.#sink = sink;
+    this.#volumeBytes = dataBytesOf(header) / wanted.length;
+    this.#storage = new ArrayBuffer(
+      Math.min(pieceValues * 8, Math.ceil(this.#volumeBytes / 8) * 8),
+    );
+    this.#bytes = new Uint8Array(this.#storage);
+  }
+
+  get complete(): boolean {
+    return this.volume >= this.#wanted.length;
+  }
+
+  take(bytes: Uint8Array): void {
+    let at = 0;
+    while (at < bytes.length && !this.complete) {
+      const left = this.#volumeBytes - this.#position - this.#filled;
+      const wanted = this.#wanted[this.volume] === 1;
+      const room = wanted ? this.#bytes.length - this.#filled : left;
+      const count = Math.min(left, room, bytes.length - at);
+      if (wanted) {
+        this.#bytes.set(bytes.subarray(at, at + count), this.#filled);
+        this.#filled += count;
+        if (this.#filled === this.#bytes.length || count === left) this.#deliver();
+      } else {
+        this.#position += count;
+      }
+      at += count;
+      this.takenBytes += count;
+      if (this.#position === this.#volumeBytes) {
+        this.volume++;
+        this.#position = 0;
+      }
+    }
+    this.surplusBytes += bytes.length - at;
+  }
+
+  #deliver(): void {
+    const { datatype, littleEndian } = this.#header;
+    const values = decodeInPlace(
+      this.#storage,
+      this.#filled / datatype.bytes,
+      datatype,
+      littleEndian,
+    );
+    this.#sink(this.volume, this.#position / datatype.bytes, values);
+    this.#position += this.#filled;
+    this.#filled = 0;
+  }
+}
