@@ -1,1 +1,9 @@
-export {};
+export type { ChunkedModel, FittedField, FittedMaps } from "@fascicle/core";
+export { VoxelStatus } from "@fascicle/core";
+export { type ClusterStatus, ConnectError, JoinStringError } from "@fascicle/transport";
+export { Cluster, connect } from "./client/connect.ts";
+export * from "./errors.ts";
+export { type FitOptions, type FitResult, fitChunked } from "./fit/fitChunked.ts";
+export { endLocalThreads } from "./fit/local.ts";
+export type { FitProgress } from "./fit/progress.ts";
+export type { EngineName, Receipt } from "./fit/receipt.ts";

@@ -3,11 +3,14 @@ import { decodeFrame, encodeHeader } from "./frame.ts";
 import { pingIntervalMs, silenceLimitMs, unsentBytesHighWater } from "./limits.ts";
 
 export interface ConnectionHandlers {
-  /** `payload` is valid during the call only: copy what you keep. */
+  /** `payload` is the receiver's: it is a view of what came, and nobody writes to it again. */
   onMessage(message: unknown, payload: Uint8Array): void;
   /** Called once, with a reason that a user can read. */
   onClose(reason: string): void;
 }
+
+/** The reason that a head gives when it is stopped on purpose. */
+export const headStopsReason = "the head stops";
 
 /** One authenticated WebSocket with a peer that pings, and that is given up when it falls silent. */
 export class Connection {

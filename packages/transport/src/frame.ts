@@ -35,7 +35,7 @@ export function encodeHeader(message: unknown): Buffer {
 
 export interface Frame {
   readonly message: unknown;
-  /** Empty where the message has none. Valid until the next message is read: copy what you keep. */
+  /** Empty where the message has none. */
   readonly payload: Uint8Array;
 }
 

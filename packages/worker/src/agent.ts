@@ -31,6 +31,7 @@ export class Agent {
   /** Messages of one job are handled one after the other, though opening it takes a while. */
   readonly #opening = new Map<string, Promise<void>>();
   readonly #reporter: NodeJS.Timeout;
+  #isDraining = false;
   /** Resolves with the reason when the connection ends. */
   readonly ended: Promise<string>;
 
@@ -49,6 +50,7 @@ export class Agent {
 
   /** Takes no new work, finishes what is begun (at most `timeoutMs`), and leaves. */
   async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
     this.#say({ type: "draining" });
     for (const job of this.#jobs.values()) job.drain();
     const untilMs = Date.now() + timeoutMs;
@@ -67,8 +69,7 @@ export class Agent {
   #received(raw: unknown, payload: Uint8Array): void {
     const message = readToAgent(raw);
     if (message.type === "open") {
-      // The payload is the network's memory: it must be copied to outlive this call.
-      const opening = this.#open(message.spec, message.slots, Uint8Array.from(payload));
+      const opening = this.#open(message.spec, message.slots, payload);
       this.#opening.set(message.spec.job, opening);
       return;
     }
@@ -109,7 +110,9 @@ export class Agent {
       if (!this.#connection.isOpen) return;
       const { memory } = this.#options;
       const context = { connection: this.#connection, pool: this.#pool, memory, moduleUrl };
-      this.#jobs.set(spec.job, new AgentJob(spec, slots, payload, context));
+      const job = new AgentJob(spec, slots, payload, context);
+      this.#jobs.set(spec.job, job);
+      if (this.#isDraining) job.drain();
       this.#options.log(`takes part in ${spec.model} fit ${spec.job} with ${slots} threads`);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);

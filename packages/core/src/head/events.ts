@@ -65,5 +65,6 @@ export type HeadEffect =
       readonly job: string;
       readonly chunks: Range;
     }
-  | { readonly type: "CompleteJob"; readonly job: string }
+  /** All is settled; `lost` counts the leases that were lost with their host or handed back. */
+  | { readonly type: "CompleteJob"; readonly job: string; readonly lost: number }
   | { readonly type: "FailJob"; readonly job: string; readonly reason: string };

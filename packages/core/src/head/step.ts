@@ -150,7 +150,11 @@ function rangeSettled(
     effects.push({ type: "ConfirmSettled", agent, job: job.request.job, chunks });
   }
   if (job.settled.size === job.request.chunkCount) {
-    closeJob(state, job.request.job, effects, { type: "CompleteJob", job: job.request.job });
+    closeJob(state, job.request.job, effects, {
+      type: "CompleteJob",
+      job: job.request.job,
+      lost: job.lost,
+    });
   }
 }
 

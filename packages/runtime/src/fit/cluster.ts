@@ -1,0 +1,261 @@
+/** The cluster engine: a head leases the chunks to workers; signals go out in blocks, results come into place. */
+import { crc32 } from "node:zlib";
+import { type ChunkedModel, type Range, RangeSet, voxelsOfChunks } from "@fascicle/core";
+import {
+  blockVoxelsFor,
+  bytesPerValue,
+  outputRowBytes,
+  spansOfVoxels,
+} from "@fascicle/object-store";
+import { bulkFrameBytes, encodeValue, type JobSpec, type ToClient } from "@fascicle/transport";
+import { v7 as newId } from "uuid";
+import { type Cluster, connect } from "../client/connect.ts";
+import { abortReason, FitError } from "../errors.ts";
+import type { EngineReport, EngineTask } from "./engine.ts";
+
+/** A fit without any worker is given up after this long, unless told otherwise. */
+export const defaultWaitSeconds = 30;
+
+type JobMessage = Exclude<ToClient, { type: "statusReply" }>;
+type ResultMessage = Extract<JobMessage, { type: "result" }>;
+
+/** Runs on `cluster`, or connects for the time of the fit. */
+export async function clusterEngine(
+  task: EngineTask,
+  cluster: Cluster | undefined,
+  waitSeconds = defaultWaitSeconds,
+): Promise<EngineReport> {
+  const connected = cluster ?? (await connect());
+  try {
+    return await new ClusterFit(task, connected, waitSeconds).run();
+  } finally {
+    if (cluster === undefined) await connected.close();
+  }
+}
+
+class ClusterFit {
+  readonly #task: EngineTask;
+  readonly #cluster: Cluster;
+  readonly #waitSeconds: number;
+  readonly #spec: JobSpec;
+  readonly #outputs: readonly Uint8Array[];
+  /** Voxels whose values are in place. */
+  readonly #stored = new RangeSet();
+  readonly #blocksWanted: { agent: string; block: number }[] = [];
+  #isServing = false;
+  #ended = false;
+  #workers = { slots: 0, agents: 0, physicalCores: 0 };
+  #mostSlots = 0;
+  #mostCores = 0;
+  #waitTimer: NodeJS.Timeout | undefined;
+  #seconds = { compute: 0, copy: 0 };
+  #retried = 0;
+  #beganMs = 0;
+  #firstMs = 0;
+  #lastResultMs = 0;
+  #resolve: (lost: number) => void = () => {};
+  #reject: (error: Error) => void = () => {};
+
+  constructor(task: EngineTask, cluster: Cluster, waitSeconds: number) {
+    this.#task = task;
+    this.#cluster = cluster;
+    this.#waitSeconds = waitSeconds;
+    this.#spec = jobSpec(task.model, task.chunkCount, task.workers);
+    this.#outputs = task.outputs.map((buffer) => new Uint8Array(buffer));
+  }
+
+  async run(): Promise<EngineReport> {
+    const { signal, model, chunkCount, progress } = this.#task;
+    const { job } = this.#spec;
+    this.#beganMs = performance.now();
+    const onAbort = () => {
+      this.#cluster.send({ type: "cancel", job, reason: "the driver stopped it" });
+      this.#reject(abortReason(signal!));
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const finished = new Promise<number>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    const stopListening = this.#cluster.listen(job, {
+      onMessage: (message, payload) => this.#received(message, payload),
+      onLost: (reason) =>
+        this.#reject(
+          new FitError(`The head was lost during the fit (${reason}); nothing was written.`),
+        ),
+    });
+    try {
+      this.#cluster.send(
+        { type: "submit", spec: this.#spec },
+        encodeValue(model.kernel.parameters),
+      );
+      this.#waitForWorkers();
+      const lost = await finished;
+      progress.update(model.signals.voxelCount, this.#workers.slots);
+      const run = chunkCount + lost + this.#retried;
+      return this.#report({ run, lost, retried: this.#retried });
+    } finally {
+      this.#ended = true;
+      clearTimeout(this.#waitTimer);
+      signal?.removeEventListener("abort", onAbort);
+      stopListening();
+    }
+  }
+
+  #report(attempts: EngineReport["attempts"]): EngineReport {
+    return {
+      workers: this.#mostSlots,
+      physicalCores: this.#mostCores,
+      computeSeconds: this.#seconds.compute,
+      copySeconds: this.#seconds.copy,
+      queueSeconds: (this.#firstMs - this.#beganMs) / 1000,
+      tailSeconds: (performance.now() - this.#lastResultMs) / 1000,
+      attempts,
+    };
+  }
+
+  #received(message: JobMessage, payload: Uint8Array): void {
+    switch (message.type) {
+      case "workers":
+        this.#workers = message;
+        this.#mostSlots = Math.max(this.#mostSlots, message.slots);
+        this.#mostCores = Math.max(this.#mostCores, message.physicalCores);
+        this.#waitForWorkers();
+        this.#task.progress.update(this.#stored.size, message.slots);
+        return;
+      case "blockWanted":
+        this.#blocksWanted.push(message);
+        void this.#serveBlocks();
+        return;
+      case "result":
+        this.#store(message, payload);
+        return;
+      case "progress":
+        this.#firstMs ||= performance.now();
+        this.#task.progress.update(message.voxels, this.#workers.slots);
+        return;
+      case "complete":
+        this.#resolve(message.lost);
+        return;
+      case "jobFailed":
+        this.#reject(new FitError(`The ${this.#spec.model} fit failed: ${message.reason}.`));
+    }
+  }
+
+  /** Gives up when nobody has worked for the fit for too long. */
+  #waitForWorkers(): void {
+    clearTimeout(this.#waitTimer);
+    if (this.#workers.agents > 0 || this.#ended) return;
+    this.#waitTimer = setTimeout(() => {
+      const { job } = this.#spec;
+      this.#cluster.send({ type: "cancel", job, reason: "no worker came" });
+      this.#reject(
+        new FitError(
+          `No worker has joined the head within ${this.#waitSeconds} s: start one with \`runtime join\`, or wait longer with --wait SECONDS.`,
+        ),
+      );
+    }, this.#waitSeconds * 1000);
+  }
+
+  async #serveBlocks(): Promise<void> {
+    if (this.#isServing) return;
+    this.#isServing = true;
+    for (;;) {
+      const wanted = this.#blocksWanted.shift();
+      if (wanted === undefined || this.#ended) break;
+      await this.#sendBlock(wanted.agent, wanted.block);
+    }
+    this.#isServing = false;
+  }
+
+  async #sendBlock(agent: string, block: number): Promise<void> {
+    const { signals } = this.#task.model;
+    const { job } = this.#spec;
+    const rowBytes = signals.width * bytesPerValue[signals.dtype];
+    const start = block * this.#spec.signals.blockVoxels;
+    const end = Math.min(signals.voxelCount, start + this.#spec.signals.blockVoxels);
+    let offset = 0;
+    for (const span of spansOfVoxels(rowBytes, signals.voxelsPerSlab, start, end)) {
+      for (let at = 0; at < span.bytes && !this.#ended; at += bulkFrameBytes) {
+        const bytes = Math.min(bulkFrameBytes, span.bytes - at);
+        const piece = new Uint8Array(signals.slabs[span.slab], span.offset + at, bytes);
+        const crc = crc32(piece);
+        this.#cluster.send({ type: "block", agent, job, block, offset, crc }, piece);
+        offset += bytes;
+        await this.#cluster.writable();
+      }
+    }
+  }
+
+  #store(message: ResultMessage, payload: Uint8Array): void {
+    const { agent, job, voxels, completes, timings } = message;
+    const begunMs = performance.now();
+    this.#firstMs ||= begunMs;
+    this.#seconds.compute += timings.computeSeconds;
+    this.#retried += timings.retried;
+    if (!this.#isGood(message, payload)) {
+      this.#damaged();
+      return;
+    }
+    let offset = 0;
+    for (const [i, field] of this.#task.model.outputs.entries()) {
+      const rowBytes = outputRowBytes(field);
+      const bytes = (voxels.end - voxels.start) * rowBytes;
+      this.#outputs[i].set(payload.subarray(offset, offset + bytes), voxels.start * rowBytes);
+      offset += bytes;
+    }
+    this.#stored.add(voxels);
+    this.#lastResultMs = performance.now();
+    this.#seconds.copy += timings.copySeconds + (this.#lastResultMs - begunMs) / 1000;
+    if (completes !== undefined && !this.#isWhole(completes)) {
+      this.#damaged();
+      return;
+    }
+    const bytes = payload.length;
+    this.#cluster.send({ type: "stored", agent, job, bytes, settled: completes });
+    this.#task.progress.update(this.#stored.size, this.#workers.slots);
+  }
+
+  #damaged(): void {
+    const { job, model } = this.#spec;
+    this.#cluster.send({ type: "cancel", job, reason: "results came damaged" });
+    this.#reject(new FitError(`Results of the ${model} fit came damaged from a worker.`));
+  }
+
+  /** Whether a piece is what it says: inside the volume, of the right length, undamaged. */
+  #isGood({ voxels, crc }: ResultMessage, payload: Uint8Array): boolean {
+    const rowBytes = this.#task.model.outputs.reduce(
+      (sum, field) => sum + outputRowBytes(field),
+      0,
+    );
+    const isInside = voxels.start < voxels.end && voxels.end <= this.#spec.voxelCount;
+    const isOfLength = payload.length === (voxels.end - voxels.start) * rowBytes;
+    return isInside && isOfLength && crc32(payload) === crc;
+  }
+
+  /** Whether every voxel of these chunks is in place. */
+  #isWhole(chunks: Range): boolean {
+    const { voxelCount, chunkCount } = this.#spec;
+    return this.#stored.covers(voxelsOfChunks(voxelCount, chunkCount, chunks));
+  }
+}
+
+function jobSpec(model: ChunkedModel, chunkCount: number, slotLimit: number | undefined): JobSpec {
+  const { signals, outputs, kernel } = model;
+  const { width, dtype, voxelCount } = signals;
+  return {
+    job: newId(),
+    model: model.name,
+    voxelCount,
+    chunkCount,
+    signals: { width, dtype, blockVoxels: blockVoxelsFor(width, dtype) },
+    outputs: outputs.map((field) => ({
+      name: field.name,
+      width: field.width,
+      dtype: field.dtype,
+      units: field.units,
+    })),
+    kernel: { module: kernel.module, name: kernel.name, hash: kernel.hash },
+    slotLimit,
+  };
+}

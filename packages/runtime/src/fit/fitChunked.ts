@@ -1,0 +1,118 @@
+import { type ChunkedModel, type FittedField, type FittedMaps, whyNotChunks } from "@fascicle/core";
+import { allocateOutputs, outputView, SlabAllocator } from "@fascicle/object-store";
+import { usableCores } from "@fascicle/worker";
+import { type Cluster, currentCluster } from "../client/connect.ts";
+import { abortReason, NotYetError, UsageError } from "../errors.ts";
+import { chooseChunks, measureVoxel } from "./autoChunks.ts";
+import { clusterEngine } from "./cluster.ts";
+import type { Engine } from "./engine.ts";
+import { localEngine } from "./local.ts";
+import { type FitProgress, ProgressMeter } from "./progress.ts";
+import { type EngineName, makeReceipt, type Receipt } from "./receipt.ts";
+import { serialEngine } from "./serial.ts";
+
+export interface FitOptions {
+  /** Default: `cluster` inside `connect(join)`, else `local`. */
+  readonly engine?: EngineName;
+  /** The connected cluster, where there is more than one. */
+  readonly cluster?: Cluster;
+  /** Threads (`local`) or slots of the cluster at most; default all. */
+  readonly workers?: number;
+  /** Stops the fit at once; the promise rejects with its reason. */
+  readonly signal?: AbortSignal;
+  /** Called at most ten times a second. */
+  readonly onProgress?: (progress: FitProgress) => void;
+  /** Continuing an interrupted fit is not in this version: `true` throws. */
+  readonly resume?: boolean;
+  /** Seconds that a cluster fit waits for a first worker. Default 30. */
+  readonly waitSeconds?: number;
+  /** Bytes of object memory for the results. */
+  readonly objectMemoryBytes?: number;
+}
+
+/** What a model adds to its result. */
+type ExtrasOf<M> = M extends { extend(fit: FittedMaps): infer Extras } ? Extras : object;
+
+/** A finished fit: typed arrays over the masked voxels, and where the time went. */
+export type FitResult<M extends ChunkedModel = ChunkedModel> = {
+  readonly model: M;
+  /** Fitted values by output name: `data` holds `shape[0]` voxels of `shape[1]` numbers. */
+  readonly maps: Readonly<Record<string, FittedField>>;
+  /** How each voxel ended (0 fitted; see `VoxelStatus`). */
+  readonly status: Uint8Array;
+  readonly receipt: Receipt;
+} & ExtrasOf<M>;
+
+const embedded: Readonly<Record<Exclude<EngineName, "cluster">, Engine>> = {
+  serial: serialEngine,
+  local: localEngine,
+};
+
+/**
+ * Fits a model in chunks. `nChunks` is honoured exactly (from 1 to the number of voxels); `"auto"` measures a few
+ * voxels and chooses. The values do not depend on engine, workers or chunks, to the bit.
+ *
+ * Throws `UsageError` (wrong arguments), `FitError` (the work failed), `ConnectError` (no head), or the reason of
+ * `signal`.
+ */
+export async function fitChunked<M extends ChunkedModel>(
+  model: M,
+  nChunks: number | "auto",
+  options: FitOptions = {},
+): Promise<FitResult<M>> {
+  const { signal, workers } = options;
+  checkOptions(options);
+  if (signal?.aborted) throw abortReason(signal);
+  const begunMs = performance.now();
+  const cluster = options.cluster ?? currentCluster();
+  const engine = options.engine ?? (cluster === undefined ? "local" : "cluster");
+  const voxels = model.signals.voxelCount;
+  const chunks = nChunks === "auto" ? await autoChunks(model, engine, workers) : nChunks;
+  const objection = whyNotChunks(voxels, chunks);
+  if (objection !== undefined) throw new UsageError(objection);
+  const memory = new SlabAllocator(options.objectMemoryBytes);
+  const outputs = allocateOutputs(model.outputs, voxels, (bytes) => memory.allocate(bytes));
+  const progress = new ProgressMeter(voxels, options.onProgress);
+  const task = { model, chunkCount: chunks, outputs, workers, signal, progress };
+  const report =
+    engine === "cluster"
+      ? await clusterEngine(task, cluster, options.waitSeconds)
+      : await embedded[engine](task);
+  const maps = mapsOver(model, outputs);
+  const status = (maps.status?.data ?? new Uint8Array(voxels)) as Uint8Array;
+  const totalSeconds = (performance.now() - begunMs) / 1000;
+  const receipt = makeReceipt({ model, engine, report, voxels, chunks, totalSeconds, status });
+  return Object.assign({ model, maps, status, receipt }, model.extend?.({ maps })) as FitResult<M>;
+}
+
+function checkOptions({ workers, resume, engine }: FitOptions): void {
+  if (resume) {
+    throw new NotYetError("Continuing an interrupted fit (resume) is not in this version yet.");
+  }
+  if (workers !== undefined && !(Number.isSafeInteger(workers) && workers >= 1)) {
+    throw new UsageError(
+      `The number of workers must be a whole number of at least 1, not ${workers}.`,
+    );
+  }
+  if (engine === "serial" && workers !== undefined && workers !== 1) {
+    throw new UsageError(`The serial engine is one thread: it cannot have ${workers} workers.`);
+  }
+}
+
+async function autoChunks(
+  model: ChunkedModel,
+  engine: EngineName,
+  workers: number | undefined,
+): Promise<number> {
+  const slots = engine === "serial" ? 1 : (workers ?? usableCores());
+  return chooseChunks(model.signals.voxelCount, slots, await measureVoxel(model));
+}
+
+function mapsOver(model: ChunkedModel, outputs: readonly SharedArrayBuffer[]) {
+  const maps: Record<string, FittedField> = {};
+  for (const [i, { name, width, dtype, units }] of model.outputs.entries()) {
+    const data = outputView(dtype, outputs[i]);
+    maps[name] = { data, shape: [model.signals.voxelCount, width], units };
+  }
+  return maps;
+}

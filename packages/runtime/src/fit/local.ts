@@ -1,0 +1,95 @@
+/** The local engine: threads in this process that draw chunks from shared memory and write into place. */
+import { RangeSet } from "@fascicle/core";
+import { boardBytes, ChunkBoard, physicalCores, ThreadPool, usableCores } from "@fascicle/worker";
+import { v7 as newId } from "uuid";
+import { abortReason, FitError } from "../errors.ts";
+import type { Engine, EngineReport, EngineTask } from "./engine.ts";
+import { kernelModuleUrl } from "./kernelModules.ts";
+
+const progressIntervalMs = 100;
+
+/** Threads stay warm from fit to fit; idle ones do not keep the process alive. */
+let pool: ThreadPool | undefined;
+
+/** Ends the threads of the local engine. Later fits start new ones. */
+export async function endLocalThreads(): Promise<void> {
+  const ending = pool;
+  pool = undefined;
+  await ending?.end();
+}
+
+export const localEngine: Engine = async (task) => {
+  const { model, chunkCount, signal, progress } = task;
+  pool ??= new ThreadPool();
+  const threads = pool;
+  const workers = task.workers ?? usableCores();
+  const memory = new SharedArrayBuffer(boardBytes(chunkCount));
+  const board = new ChunkBoard(memory);
+  const spec = threadJob(task, memory);
+  const done = new RangeSet();
+  const begunMs = performance.now();
+  let firstMs = 0;
+  let lastReceiptMs = begunMs;
+  let computeSeconds = 0;
+  let onAbort: (() => void) | undefined;
+  const reporter = setInterval(() => {
+    if (firstMs === 0 && board.voxelsDone > 0) firstMs = performance.now();
+    progress.update(board.voxelsDone, workers);
+  }, progressIntervalMs);
+  let retried = 0;
+  try {
+    board.makeReady(0, chunkCount);
+    await new Promise<void>((resolve, reject) => {
+      onAbort = () => reject(abortReason(signal!));
+      signal?.addEventListener("abort", onAbort, { once: true });
+      threads.open(spec, workers, {
+        onReceipt: (ranges, seconds) => {
+          firstMs ||= performance.now();
+          lastReceiptMs = performance.now();
+          computeSeconds += seconds;
+          for (let i = 0; i < ranges.length; i += 2) {
+            done.add({ start: ranges[i], end: ranges[i + 1] });
+          }
+          if (done.size === chunkCount) resolve();
+        },
+        onIdle: () => {},
+        onFailed: (chunk, reason) => reject(new FitError(failure(model.name, chunk, reason))),
+      });
+    });
+  } finally {
+    if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
+    clearInterval(reporter);
+    retried = threads.retriedOf(spec.job);
+    await threads.close(spec.job);
+  }
+  progress.update(model.signals.voxelCount, workers);
+  const report: EngineReport = {
+    workers,
+    physicalCores: physicalCores(workers),
+    computeSeconds,
+    copySeconds: 0,
+    queueSeconds: (firstMs - begunMs) / 1000,
+    tailSeconds: (performance.now() - lastReceiptMs) / 1000,
+    attempts: { run: chunkCount + retried, lost: 0, retried },
+  };
+  return report;
+};
+
+function threadJob({ model, outputs }: EngineTask, board: SharedArrayBuffer) {
+  return {
+    job: newId(),
+    moduleUrl: kernelModuleUrl(model.kernel.module),
+    kernelName: model.kernel.name,
+    parameters: model.kernel.parameters,
+    voxelCount: model.signals.voxelCount,
+    signals: model.signals,
+    outputs: model.outputs.map(({ dtype }, i) => ({ dtype, buffer: outputs[i] })),
+    board,
+  };
+}
+
+function failure(model: string, chunk: number, reason: string): string {
+  return chunk < 0
+    ? `The ${model} fit could not begin: ${reason}.`
+    : `The ${model} fit failed in chunk ${chunk}: ${reason}.`;
+}

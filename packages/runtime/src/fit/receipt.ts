@@ -1,0 +1,105 @@
+/** The efficiency receipt: where the time of a fit went. */
+import { VoxelStatus } from "@fascicle/core";
+import { version } from "../version.ts";
+import type { EngineReport } from "./engine.ts";
+
+export type EngineName = "serial" | "local" | "cluster";
+
+/** What `report.json` holds. Times in seconds, sizes in bytes. */
+export interface Receipt {
+  readonly model: string;
+  readonly options: unknown;
+  /** Input files with their sha256. */
+  readonly inputs: unknown;
+  readonly kernel: string;
+  readonly version: string;
+  readonly engine: EngineName;
+  readonly finishedAt: string;
+  readonly voxels: number;
+  readonly chunks: number;
+  readonly workers: number;
+  readonly physicalCores: number;
+  /**
+   * `total` is the wall time of the fit (reading and writing files not included); `compute` and `copy` are summed
+   * over workers; `queue` is from the start to the first voxel fitted, `tail` from the last chunk to its result in
+   * place; `idle` is what is left of `workers * total`. `spill` is 0: this version does not spill.
+   */
+  readonly seconds: {
+    readonly total: number;
+    readonly compute: number;
+    readonly copy: number;
+    readonly queue: number;
+    readonly spill: number;
+    readonly tail: number;
+    readonly idle: number;
+  };
+  /** `compute / (workers * total)`. */
+  readonly efficiency: number;
+  readonly voxelsPerSecond: number;
+  readonly attempts: EngineReport["attempts"];
+  /** `memory` is the largest resident size of this process. */
+  readonly peakBytes: { readonly memory: number; readonly spill: number };
+  /** Bytes that the fit left on disk beside its maps. */
+  readonly bytesLeft: number;
+  readonly voxelsByStatus: Readonly<Record<string, number>>;
+}
+
+export interface ReceiptInput {
+  readonly model: {
+    readonly name: string;
+    readonly kernel: { readonly name: string; readonly hash: string };
+    readonly options?: unknown;
+    readonly dwi?: { readonly inputs?: unknown };
+  };
+  readonly engine: EngineName;
+  readonly report: EngineReport;
+  readonly voxels: number;
+  readonly chunks: number;
+  readonly totalSeconds: number;
+  readonly status: ArrayLike<number> | undefined;
+}
+
+export function makeReceipt(input: ReceiptInput): Receipt {
+  const { model, report, totalSeconds } = input;
+  const available = report.workers * totalSeconds;
+  const idle = Math.max(0, available - report.computeSeconds - report.copySeconds);
+  return {
+    model: model.name,
+    options: model.options ?? {},
+    inputs: model.dwi?.inputs ?? [],
+    kernel: `${model.kernel.name}@${model.kernel.hash}`,
+    version,
+    engine: input.engine,
+    finishedAt: new Date().toISOString(),
+    voxels: input.voxels,
+    chunks: input.chunks,
+    workers: report.workers,
+    physicalCores: report.physicalCores,
+    seconds: {
+      total: rounded(totalSeconds),
+      compute: rounded(report.computeSeconds),
+      copy: rounded(report.copySeconds),
+      queue: rounded(report.queueSeconds),
+      spill: 0,
+      tail: rounded(report.tailSeconds),
+      idle: rounded(idle),
+    },
+    efficiency: rounded(Math.min(1, report.computeSeconds / available)),
+    voxelsPerSecond: Math.round(input.voxels / totalSeconds),
+    attempts: report.attempts,
+    peakBytes: { memory: process.resourceUsage().maxRSS * 1024, spill: 0 },
+    // Nothing is written to disk while a fit runs, so there is nothing that could be left.
+    bytesLeft: 0,
+    voxelsByStatus: countStatuses(input.status ?? []),
+  };
+}
+
+/** Voxels by the name of their status, those that occur. */
+export function countStatuses(status: ArrayLike<number>): Record<string, number> {
+  const counts = new Float64Array(256);
+  for (let voxel = 0; voxel < status.length; voxel++) counts[status[voxel]]++;
+  const names = Object.entries(VoxelStatus).filter(([, code]) => counts[code] > 0);
+  return Object.fromEntries(names.map(([name, code]) => [name, counts[code]]));
+}
+
+const rounded = (value: number) => Math.round(value * 1e6) / 1e6;

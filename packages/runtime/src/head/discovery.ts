@@ -1,0 +1,102 @@
+/** The processes that this user started on this host, so that they find each other and `stop` finds them. */
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
+
+/** A head or a worker that runs. */
+export interface ProcessRecord {
+  readonly kind: "head" | "worker";
+  readonly owner: Owner;
+  /** Join string of the head: its own, or the one a worker joined. */
+  readonly join: string;
+}
+
+/** `$XDG_STATE_HOME/fascicle`, by default `~/.local/state/fascicle`. */
+export function stateHome(): string {
+  const base = process.env.XDG_STATE_HOME || join(homedir(), ".local", "state");
+  return join(base, "fascicle");
+}
+
+const processFolder = () => join(stateHome(), "processes");
+
+/** Makes a directory that only its owner may look into. */
+export function makePrivateDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
+/** Writes a file that only its owner may read, whole or not at all. */
+export function writePrivateFile(path: string, text: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, text, { mode: 0o600 });
+  chmodSync(temporary, 0o600);
+  renameSync(temporary, path);
+}
+
+/** Enters this process in the register; the returned function strikes it out and leaves no empty directory. */
+export function registerProcess(kind: ProcessRecord["kind"], joinString: string): () => void {
+  const folder = processFolder();
+  makePrivateDirectory(folder);
+  const path = join(folder, `${kind}-${process.pid}-${Date.now().toString(36)}.json`);
+  const record: ProcessRecord = { kind, owner: currentOwner(), join: joinString };
+  writePrivateFile(path, JSON.stringify(record));
+  return () => {
+    rmSync(path, { force: true });
+    removeIfEmpty(folder);
+    removeIfEmpty(stateHome());
+  };
+}
+
+/** Removes a directory if nothing is in it. */
+export function removeIfEmpty(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // Something is in it, or it is gone already: either is fine.
+  }
+}
+
+/** The live processes of this user on this host; entries of dead ones are swept. */
+export function listProcesses(): ProcessRecord[] {
+  const folder = processFolder();
+  if (!existsSync(folder)) return [];
+  const records: ProcessRecord[] = [];
+  for (const name of readdirSync(folder)
+    .filter((entry) => entry.endsWith(".json"))
+    .sort()) {
+    const path = join(folder, name);
+    const record = readRecord(path);
+    const state = record === undefined ? "dead" : stateOfOwner(record.owner);
+    if (state === "alive") records.push(record!);
+    else if (state === "dead") rmSync(path, { force: true });
+  }
+  return records;
+}
+
+function readRecord(path: string): ProcessRecord | undefined {
+  try {
+    const record = JSON.parse(readFileSync(path, "utf8")) as ProcessRecord;
+    return typeof record.join === "string" && typeof record.owner?.pid === "number"
+      ? record
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** RUNTIME_JOIN, else the join string of the one head that this user started on this host. */
+export function findJoinString(): string | undefined {
+  const given = process.env.RUNTIME_JOIN?.trim();
+  if (given) return given;
+  return listProcesses().findLast((record) => record.kind === "head")?.join;
+}

@@ -1,0 +1,347 @@
+/**
+ * The head: turns what workers and drivers say into events of the scheduler, and its effects into messages.
+ * Signals and results pass through it from socket to socket; it keeps none.
+ */
+
+import { hostname } from "node:os";
+import { emptyHeadState, type HeadEffect, type HeadEvent, stepHead } from "@fascicle/core";
+import {
+  type ClusterStatus,
+  type Connection,
+  type FromAgent,
+  type FromClient,
+  type HostInfo,
+  headStopsReason,
+  type JobSpec,
+  listen,
+  type Role,
+  readFromAgent,
+  readFromClient,
+  type Server,
+  type ToAgent,
+  type ToClient,
+} from "@fascicle/transport";
+import { version } from "../version.ts";
+import { HeadJob } from "./jobs.ts";
+
+export interface HeadOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string;
+  log(sentence: string): void;
+}
+
+interface AgentRecord {
+  readonly connection: Connection;
+  readonly host: HostInfo;
+  readonly busySlots: Map<string, number>;
+  objectBytes: number;
+  objects: number;
+  isDraining: boolean;
+}
+
+export class Head {
+  readonly #options: HeadOptions;
+  readonly #state = emptyHeadState();
+  readonly #agents = new Map<string, AgentRecord>();
+  readonly #jobs = new Map<string, HeadJob>();
+  readonly #connections = new Set<Connection>();
+  readonly #startedMs = Date.now();
+  #server: Server | undefined;
+
+  private constructor(options: HeadOptions) {
+    this.#options = options;
+  }
+
+  /** Opens the door; rejects where the address cannot be had. */
+  static async start(options: HeadOptions): Promise<Head> {
+    const head = new Head(options);
+    head.#server = await listen({
+      ...options,
+      onConnection: (connection, role, remote) => head.#connected(connection, role, remote),
+      onRefused: (remote, reason) => options.log(`refused a peer at ${remote}: ${reason}`),
+    });
+    return head;
+  }
+
+  get port(): number {
+    return this.#server?.port ?? this.#options.port;
+  }
+
+  /** Tells everybody goodbye and closes the door. */
+  async stop(): Promise<void> {
+    for (const connection of this.#connections) connection.close(headStopsReason);
+    await this.#server?.close();
+  }
+
+  #connected(connection: Connection, role: Role, remote: string): void {
+    this.#connections.add(connection);
+    if (role === "agent") this.#serveAgent(connection, remote);
+    else this.#serveClient(connection);
+  }
+
+  #serveAgent(connection: Connection, remote: string): void {
+    let agent: string | undefined;
+    connection.start({
+      onMessage: (raw, payload) => {
+        const message = readFromAgent(raw);
+        if (message.type === "hello") {
+          if (agent !== undefined || this.#agents.has(message.host.agent)) {
+            throw new Error("a worker said hello twice");
+          }
+          agent = message.host.agent;
+          this.#agentJoined(connection, message.host, remote);
+        } else if (agent === undefined) {
+          throw new Error("a worker must say hello first");
+        } else {
+          this.#fromAgent(agent, message, payload);
+        }
+      },
+      onClose: (reason) => {
+        this.#connections.delete(connection);
+        if (agent !== undefined) this.#agentLeft(agent, reason);
+      },
+    });
+  }
+
+  #agentJoined(connection: Connection, host: HostInfo, remote: string): void {
+    this.#agents.set(host.agent, {
+      connection,
+      host,
+      busySlots: new Map(),
+      objectBytes: 0,
+      objects: 0,
+      isDraining: false,
+    });
+    this.#options.log(`${host.hostName} (${remote}) joined with ${host.slots} slots`);
+    this.#apply({ type: "AgentJoined", agent: host.agent, slots: host.slots });
+    this.#tellWorkers();
+  }
+
+  #agentLeft(agent: string, reason: string): void {
+    const record = this.#agents.get(agent);
+    this.#agents.delete(agent);
+    for (const job of this.#jobs.values()) job.agentLeft(agent);
+    this.#options.log(`${record?.host.hostName} left: ${reason}`);
+    this.#apply({ type: "AgentLeft", agent });
+    this.#tellWorkers();
+  }
+
+  #fromAgent(
+    agent: string,
+    message: Exclude<FromAgent, { type: "hello" }>,
+    payload: Uint8Array,
+  ): void {
+    const record = this.#agents.get(agent)!;
+    switch (message.type) {
+      case "draining":
+        record.isDraining = true;
+        this.#apply({ type: "AgentDraining", agent });
+        return;
+      case "memory":
+        record.objectBytes = message.objectBytes;
+        record.objects = message.objects;
+        return;
+    }
+    const job = this.#jobs.get(message.job);
+    // Words about a fit that ended meanwhile.
+    if (job === undefined) return;
+    switch (message.type) {
+      case "workWanted":
+        this.#apply({ type: "WorkWanted", agent, job: message.job });
+        return;
+      case "blockWanted":
+        this.#toClient(job, { ...message, agent });
+        return;
+      case "result":
+        this.#toClient(job, { ...message, agent }, payload);
+        return;
+      case "progress": {
+        record.busySlots.set(message.job, message.busySlots);
+        const voxels = job.progress(agent, message.voxels);
+        this.#toClient(job, { type: "progress", job: message.job, voxels });
+        return;
+      }
+      case "returned":
+        this.#apply({ ...message, type: "RangeReturned", agent });
+        return;
+      case "failed":
+        this.#options.log(
+          `fit ${message.job} failed on ${record.host.hostName}: ${message.reason}`,
+        );
+        this.#apply({
+          ...message,
+          type: "RangeFailed",
+          agent,
+          reason: `chunk ${message.chunks.start} failed on ${record.host.hostName}: ${message.reason}`,
+        });
+        return;
+      case "refused":
+        this.#options.log(message.reason);
+        this.#apply({ ...message, type: "JobRefused", agent });
+        this.#tellWorkers();
+    }
+  }
+
+  #serveClient(connection: Connection): void {
+    connection.start({
+      onMessage: (raw, payload) => this.#fromClient(connection, readFromClient(raw), payload),
+      onClose: (reason) => {
+        this.#connections.delete(connection);
+        for (const [id, job] of [...this.#jobs]) {
+          if (job.client !== connection) continue;
+          this.#options.log(`fit ${id} ends, its driver is gone: ${reason}`);
+          this.#apply({ type: "JobCancelled", job: id, reason: "its driver is gone" });
+        }
+      },
+    });
+  }
+
+  #fromClient(client: Connection, message: FromClient, payload: Uint8Array): void {
+    if (message.type === "submit") {
+      this.#submit(client, message.spec, payload);
+      return;
+    }
+    if (message.type === "status") {
+      const reply: ToClient = {
+        type: "statusReply",
+        request: message.request,
+        status: this.status(),
+      };
+      client.send(reply);
+      return;
+    }
+    const job = this.#jobs.get(message.job);
+    if (job === undefined) return;
+    if (job.client !== client) throw new Error("a fit is its own driver's business");
+    if (message.type === "cancel") {
+      this.#options.log(`fit ${message.job} was cancelled: ${message.reason}`);
+      this.#apply({ type: "JobCancelled", job: message.job, reason: message.reason });
+      return;
+    }
+    if (message.type === "block") {
+      const { agent, ...block } = message;
+      this.#toAgent(agent, block, payload);
+      return;
+    }
+    this.#toAgent(message.agent, { type: "credit", job: message.job, bytes: message.bytes });
+    if (message.settled !== undefined) {
+      const { agent, settled: chunks } = message;
+      this.#apply({ type: "RangeSettled", agent, job: message.job, chunks });
+    }
+  }
+
+  #submit(client: Connection, spec: JobSpec, payload: Uint8Array): void {
+    if (this.#jobs.has(spec.job)) throw new Error(`fit ${spec.job} was submitted twice`);
+    if (spec.chunkCount > spec.voxelCount) throw new Error("a fit has more chunks than voxels");
+    this.#jobs.set(spec.job, new HeadJob(spec, payload, client));
+    this.#options.log(
+      `fit ${spec.job}: ${spec.model}, ${spec.voxelCount} voxels in ${spec.chunkCount} chunks`,
+    );
+    const { job, chunkCount, slotLimit } = spec;
+    this.#apply({
+      type: "JobSubmitted",
+      request: { job, driver: job, chunkCount, slotLimit },
+    });
+    this.#tellWorkers();
+  }
+
+  #apply(event: HeadEvent): void {
+    const effects: HeadEffect[] = [];
+    stepHead(this.#state, event, effects);
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: HeadEffect): void {
+    const job = this.#jobs.get(effect.job);
+    if (job === undefined) return;
+    switch (effect.type) {
+      case "OpenJob":
+        this.#toAgent(
+          effect.agent,
+          { type: "open", spec: job.spec, slots: effect.slots },
+          job.parameters,
+        );
+        return;
+      case "Lease":
+        this.#toAgent(effect.agent, { type: "lease", job: effect.job, chunks: effect.chunks });
+        return;
+      case "CloseJob":
+        this.#agents.get(effect.agent)?.busySlots.delete(effect.job);
+        this.#toAgent(effect.agent, { type: "close", job: effect.job });
+        return;
+      case "ConfirmSettled":
+        this.#toAgent(effect.agent, { type: "settled", job: effect.job, chunks: effect.chunks });
+        return;
+      case "CompleteJob": {
+        const seconds = ((Date.now() - job.submittedMs) / 1000).toFixed(1);
+        this.#options.log(`fit ${effect.job} is complete after ${seconds} s`);
+        this.#jobs.delete(effect.job);
+        this.#toClient(job, { type: "complete", job: effect.job, lost: effect.lost });
+        return;
+      }
+      case "FailJob":
+        this.#jobs.delete(effect.job);
+        this.#toClient(job, { type: "jobFailed", job: effect.job, reason: effect.reason });
+    }
+  }
+
+  #toAgent(agent: string, message: ToAgent, payload?: Uint8Array): void {
+    this.#agents.get(agent)?.connection.send(message, payload);
+  }
+
+  #toClient(job: HeadJob, message: ToClient, payload?: Uint8Array): void {
+    job.client.send(message, payload);
+  }
+
+  /** Tells every driver what works for it now. */
+  #tellWorkers(): void {
+    for (const [id, job] of this.#jobs) {
+      const assignments = this.#state.jobs.get(id)?.assignments ?? new Map();
+      let slots = 0;
+      let physicalCores = 0;
+      for (const [agent, assignment] of assignments) {
+        slots += assignment.slots;
+        const host = this.#agents.get(agent)?.host;
+        physicalCores += Math.min(assignment.slots, host?.physicalCores ?? 0);
+      }
+      const agents = assignments.size;
+      this.#toClient(job, { type: "workers", job: id, slots, agents, physicalCores });
+    }
+  }
+
+  /** What `runtime status` shows. */
+  status(): ClusterStatus {
+    const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
+    const agents = [...this.#agents.values()];
+    const hosts = agents.map((record) => ({
+      ...record.host,
+      busySlots: Math.min(record.host.slots, sum(record.busySlots.values())),
+      objectBytes: record.objectBytes,
+      state: record.isDraining ? "draining" : "ready",
+    }));
+    return {
+      head: {
+        version,
+        pid: process.pid,
+        hostName: hostname(),
+        port: this.port,
+        uptimeSeconds: (Date.now() - this.#startedMs) / 1000,
+      },
+      hosts,
+      slots: {
+        total: sum(hosts.map((host) => host.slots)),
+        busy: sum(hosts.map((host) => host.busySlots)),
+      },
+      jobs: [...this.#jobs].flatMap(([id, job]) => {
+        const state = this.#state.jobs.get(id);
+        return state === undefined ? [] : [job.status(state)];
+      }),
+      objects: {
+        count: sum(agents.map((record) => record.objects)),
+        bytes: sum(agents.map((record) => record.objectBytes)),
+      },
+      spillBytes: 0,
+    };
+  }
+}

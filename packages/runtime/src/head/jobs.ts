@@ -1,0 +1,59 @@
+/** What the head keeps of a fit beside the scheduler's entry: who asked, what to tell workers, how far it is. */
+import { type JobState, voxelsOfChunks } from "@fascicle/core";
+import type { ClusterStatus, Connection, JobSpec } from "@fascicle/transport";
+
+export class HeadJob {
+  readonly spec: JobSpec;
+  /** The kernel's parameters, encoded, as every host gets them once. */
+  readonly parameters: Uint8Array;
+  readonly client: Connection;
+  readonly submittedMs = Date.now();
+  readonly #voxelsByAgent = new Map<string, number>();
+
+  constructor(spec: JobSpec, parameters: Uint8Array, client: Connection) {
+    this.spec = spec;
+    this.parameters = parameters;
+    this.client = client;
+  }
+
+  /** Takes an agent's count of voxels fitted; the sum over agents goes to the driver. */
+  progress(agent: string, voxels: number): number {
+    this.#voxelsByAgent.set(agent, voxels);
+    return this.voxelsFitted();
+  }
+
+  agentLeft(agent: string): void {
+    this.#voxelsByAgent.delete(agent);
+  }
+
+  voxelsFitted(): number {
+    let sum = 0;
+    for (const voxels of this.#voxelsByAgent.values()) sum += voxels;
+    return Math.min(sum, this.spec.voxelCount);
+  }
+
+  /** The line of `runtime status`. */
+  status(state: JobState): ClusterStatus["jobs"][number] {
+    const { job, model, voxelCount, chunkCount } = this.spec;
+    let leased = 0;
+    for (const assignment of state.assignments.values()) leased += assignment.leased.size;
+    let settledVoxels = 0;
+    for (const range of state.settled.ranges()) {
+      const voxels = voxelsOfChunks(voxelCount, chunkCount, range);
+      settledVoxels += voxels.end - voxels.start;
+    }
+    return {
+      job,
+      model,
+      state: state.assignments.size === 0 ? "waiting for workers" : "running",
+      chunks: {
+        total: chunkCount,
+        settled: state.settled.size,
+        leased,
+        pending: state.pending.size,
+      },
+      voxels: { total: voxelCount, done: Math.max(settledVoxels, this.voxelsFitted()) },
+      seconds: (Date.now() - this.submittedMs) / 1000,
+    };
+  }
+}
