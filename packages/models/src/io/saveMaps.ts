@@ -1,0 +1,169 @@
+/** Writes the maps of a fit as NIfTI files with a JSON sidecar each. */
+import { open, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { DwiModel, FittedField, FittedMaps, Json, MapFile, OutputField } from "../model.ts";
+import { VoxelStatus } from "../model.ts";
+import { allocateDecoded } from "./datatype.ts";
+import type { Dwi } from "./dwi.ts";
+import { encodeHeader } from "./headerWriter.ts";
+import { software, softwareName, version } from "./software.ts";
+import { StagingDirectory, writeError } from "./stagingDirectory.ts";
+import type { WrittenArray, WrittenDtype } from "./writeNifti.ts";
+import { sinkFor, writeValues } from "./writeNifti.ts";
+
+const statusField = "status";
+const reportFile = "report.json";
+
+export interface SaveMapsOptions {
+  /** Type of the floating-point maps; integer maps keep theirs. Default float32. */
+  readonly dtype?: "float32" | "float64";
+  /** Default nii.gz. */
+  readonly nifti?: "nii.gz" | "nii";
+  readonly signal?: AbortSignal;
+  /** Written as report.json where given. */
+  readonly receipt?: object;
+}
+
+export type SaveableFit = FittedMaps & { readonly model: DwiModel };
+
+/**
+ * Writes each of the model's files to `directory`, which is made if need be: `<file>.nii.gz`, zeros
+ * outside the mask (the status map: 255), on the input's geometry to the bit, and `<file>.json`. The
+ * same values give the same bytes. All or nothing: on failure or abort nothing is left. Gives back
+ * the names of the files. Throws InputError where the directory takes no files.
+ */
+export async function saveMaps(
+  fit: SaveableFit,
+  directory: string,
+  options: SaveMapsOptions = {},
+): Promise<readonly string[]> {
+  const { nifti = "nii.gz", signal } = options;
+  signal?.throwIfAborted();
+  const staging = await StagingDirectory.open(directory);
+  try {
+    const names: string[] = [];
+    for (const file of fit.model.files) {
+      const map = mapOf(fit, file, options.dtype ?? "float32");
+      const name = `${file.file}.${nifti}`;
+      await writeMap(join(staging.path, name), map, fit.model.dwi, nifti === "nii.gz", signal);
+      const sidecar = `${file.file}.json`;
+      await writeFile(join(staging.path, sidecar), toJson(sidecarOf(fit.model, map)), { signal });
+      names.push(name, sidecar);
+    }
+    if (options.receipt !== undefined) {
+      await writeFile(join(staging.path, reportFile), toJson(options.receipt), { signal });
+      names.push(reportFile);
+    }
+    signal?.throwIfAborted();
+    // A map of an earlier run with the other ending would contradict the new one.
+    const other = nifti === "nii" ? "nii.gz" : "nii";
+    await staging.commit(
+      names,
+      fit.model.files.map((file) => `${file.file}.${other}`),
+    );
+    return names;
+  } catch (error) {
+    await staging.discard();
+    throw signal?.aborted ? signal.reason : writeError(error, directory);
+  }
+}
+
+interface FittedMap {
+  readonly file: MapFile;
+  readonly field: OutputField;
+  readonly fitted: FittedField;
+  readonly dtype: WrittenDtype;
+  readonly shape: readonly number[];
+}
+
+function mapOf(fit: SaveableFit, file: MapFile, floatDtype: "float32" | "float64"): FittedMap {
+  const { dwi, outputs } = fit.model;
+  const field = outputs.find((output) => output.name === file.field);
+  const fitted = fit.maps[file.field];
+  if (field === undefined || fitted === undefined) {
+    throw new Error(`The fit has no field "${file.field}" to write as ${file.file}.`);
+  }
+  const [voxels, width] = fitted.shape;
+  if (voxels !== dwi.voxels.length || fitted.data.length !== voxels * width) {
+    throw new Error(
+      `The field "${file.field}" holds ${fitted.data.length} values in ${voxels} voxels of ${width}; the mask has ${dwi.voxels.length} voxels.`,
+    );
+  }
+  const { shape } = dwi.geometry;
+  return {
+    file,
+    field,
+    fitted,
+    dtype: field.dtype === "float64" ? floatDtype : field.dtype,
+    shape: width === 1 ? shape : [...shape, width],
+  };
+}
+
+async function writeMap(
+  path: string,
+  map: FittedMap,
+  dwi: Dwi,
+  gz: boolean,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { dtype, shape, fitted } = map;
+  const { geometry, voxels } = dwi;
+  const volume = allocateDecoded(dtype, shape[0] * shape[1] * shape[2]);
+  if (map.field.name === statusField) volume.fill(VoxelStatus.outside);
+  const handle = await open(path, "wx");
+  try {
+    const sink = sinkFor(handle, dtype, gz, signal);
+    await sink.write(encodeHeader({ shape, dtype, geometry, description: softwareName }));
+    for (let index = 0; index < fitted.shape[1]; index++) {
+      scatterVolume(fitted, index, voxels, volume);
+      await writeValues(sink, volume);
+    }
+    await sink.end();
+    // A rename that outlives a power cut must not point to bytes that do not.
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Value `index` of each voxel to its place in the grid. */
+function scatterVolume(
+  { data, shape }: FittedField,
+  index: number,
+  voxels: Uint32Array,
+  volume: WrittenArray,
+): void {
+  const width = shape[1];
+  for (let voxel = 0, from = index; voxel < voxels.length; voxel++, from += width) {
+    const value = data[from];
+    volume[voxels[voxel]] = Number.isNaN(value) ? Number.NaN : value;
+  }
+}
+
+/** What the sidecar says; nothing that depends on when, where or how the fit was run. */
+function sidecarOf(model: DwiModel, map: FittedMap): { readonly [key: string]: Json } {
+  const { dwi, kernel, name, options } = model;
+  return {
+    description: map.file.description,
+    model: name,
+    options,
+    units: map.fitted.units,
+    ...(map.field.name === statusField ? { levels: statusLevels() } : {}),
+    shape: map.shape,
+    voxelCount: dwi.voxels.length,
+    inputs: dwi.inputs.map(({ role, file, sha256 }) => ({ role, file, sha256 })),
+    kernelHash: kernel.hash,
+    software,
+    version,
+  };
+}
+
+function statusLevels(): { readonly [key: string]: Json } {
+  return Object.fromEntries(
+    Object.entries(VoxelStatus).map(([name, code]) => [String(code), name]),
+  );
+}
+
+function toJson(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
