@@ -4,7 +4,7 @@
  */
 import { sin } from "../kernels/elementary.ts";
 import { archOrigin, archRadius, bundles, type Place, type Strand } from "./bundles.ts";
-import { ellipsoidDistance, ramp, type TubePoint, tubeDistance } from "./shapes.ts";
+import { ellipsoidDistance, length3, ramp, type TubePoint, tubeDistance } from "./shapes.ts";
 
 /** Half the width of the canonical field of view in x, y, z. */
 export const fieldOfView = [72, 88, 60] as const;
@@ -74,7 +74,8 @@ function furrow(x: number, y: number, z: number): number {
 
 /** Sylvian fissure: a cleft from the side inwards to the insula, rising backwards. */
 function sylvianDistance(side: number, y: number, z: number): number {
-  return ellipsoidDistance(side - 68, y - 1, z + 6 + 0.32 * (y - 10), 27, 31, 2.4);
+  const beyond = Math.max(0, length3((side - 70) / 28, (y - 1) / 30, 0) - 1) * 28;
+  return length3(beyond, z + 6 + 0.32 * (y - 10), 0) - 2;
 }
 
 /** The cleft between the halves: distance to it, outside the callosum's arch only. */
@@ -111,7 +112,10 @@ function greyShare(place: Place, depth: number, fold: number): number {
   const medial = ramp((7.5 - fissureDistance(place)) / voxel);
   const insula = ramp((6 - sylvianDistance(side, y, z)) / voxel);
   // Septum and hypothalamus: what lies between the ventricles below the arch.
-  const septum = Math.max(ellipsoidDistance(side, y, z + 2, 8, 32, 17), (archRadius(y, z) - 0.8) * 24);
+  const septum = Math.max(
+    ellipsoidDistance(side, y, z + 2, 8, 32, 17),
+    (archRadius(y, z) - 0.8) * 24,
+  );
   const nuclei = ramp(-nucleusDistance(side, y, z) / voxel);
   return Math.max(ribbon, medial, insula, nuclei, ramp(-septum / voxel));
 }
