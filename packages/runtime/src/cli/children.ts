@@ -1,0 +1,90 @@
+/** Worker processes of a parent: they end with it, however it ends. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/** Set for a child: it ends as soon as its stdin does, which the system closes with the parent. */
+const lifelineVariable = "RUNTIME_LIFELINE";
+
+const launcher = fileURLToPath(new URL("../../bin/runtime.cjs", import.meta.url));
+
+export interface WorkerChildOptions {
+  readonly join: string;
+  readonly arguments: readonly string[];
+}
+
+/** Starts `runtime join` as a child. The join string goes by the environment, which other users cannot read. */
+export function spawnWorker(options: WorkerChildOptions): ChildProcess {
+  return spawn(process.execPath, [launcher, "join", ...options.arguments], {
+    stdio: ["pipe", "ignore", "inherit"],
+    env: { ...process.env, RUNTIME_JOIN: options.join, [lifelineVariable]: "1" },
+    // Ctrl-C in the terminal is for the parent, which then ends its children in good order.
+    detached: true,
+  });
+}
+
+/** Whether this process is somebody's child worker. */
+export const isChild = () => process.env[lifelineVariable] === "1";
+
+/** In a child: calls `end` when the parent is gone. */
+export function watchLifeline(end: () => void): void {
+  if (!isChild()) return;
+  process.stdin.on("end", end);
+  process.stdin.on("error", end);
+  process.stdin.resume();
+}
+
+/** Asks children to end and resolves when they have; after `timeoutMs` they are killed. */
+export async function endChildren(children: readonly ChildProcess[], timeoutMs: number) {
+  await Promise.all(
+    children.map(async (child) => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const exited = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+      await exited;
+      clearTimeout(timer);
+    }),
+  );
+}
+
+const logVariable = "RUNTIME_OWN_LOG";
+
+/**
+ * Starts this command again in the background, with its log in `logFile`, and resolves with the first line it
+ * prints; where it ends before, with its exit code and what it logged.
+ */
+export async function startDetached(logFile: string): Promise<
+  { readonly line: string; readonly pid: number } | { readonly exitCode: number; readonly output: string }
+> {
+  const words = process.argv.slice(2).filter((word) => word !== "--detach");
+  const descriptor = openSync(logFile, "w", 0o600);
+  const child = spawn(process.execPath, [launcher, ...words], {
+    stdio: ["ignore", "pipe", descriptor],
+    env: { ...process.env, [logVariable]: logFile },
+    detached: true,
+  });
+  closeSync(descriptor);
+  return new Promise((resolve) => {
+    let output = "";
+    child.stdout?.on("data", (data: Buffer) => {
+      output += data.toString();
+      const newline = output.indexOf("\n");
+      if (newline < 0) return;
+      child.stdout?.destroy();
+      child.unref();
+      resolve({ line: output.slice(0, newline), pid: child.pid ?? 0 });
+    });
+    child.once("exit", (code) => {
+      const log = readFileSync(logFile, "utf8");
+      rmSync(logFile, { force: true });
+      resolve({ exitCode: code ?? 1, output: log });
+    });
+  });
+}
+
+/** In a detached process that ends in good order: removes its log. */
+export function removeOwnLog(): void {
+  const logFile = process.env[logVariable];
+  if (logFile !== undefined) rmSync(logFile, { force: true });
+}

@@ -1,0 +1,203 @@
+/** `runtime fit csd|freewater|dti`. */
+import { SlabAllocator } from "@fascicle/object-store";
+import { parseJoinString } from "@fascicle/transport";
+import {
+  checkWritable,
+  csd,
+  type DwiModel,
+  type Dwi,
+  dti,
+  freeWater,
+  openDwi,
+  saveMaps,
+} from "@fascicle/models";
+import { Command, Option } from "commander";
+import { type Cluster, connect } from "../client/connect.ts";
+import { NotYetError, UsageError } from "../errors.ts";
+import { fitChunked } from "../fit/fitChunked.ts";
+import type { EngineName, Receipt } from "../fit/receipt.ts";
+import { addModelOptions, type ModelName, type ModelOptions } from "./fitModels.ts";
+import { formatBytes, formatSeconds, grouped, parseBytes, parseChunks, parseCount, parseNumber } from "./parse.ts";
+import { ProgressBar } from "./progressBar.ts";
+import { interruptible } from "./signals.ts";
+import { noteSpillOptions } from "./start.ts";
+
+export interface FitCommandOptions extends ModelOptions {
+  dwi: string;
+  bval: string;
+  bvec: string;
+  mask?: string;
+  out: string;
+  chunks: number | "auto";
+  engine?: EngineName;
+  join?: string;
+  workers?: number;
+  wait: number;
+  objectMemory?: number;
+  spillDir?: string;
+  dtype: "float32" | "float64";
+  precision: "float64" | "float32";
+  b0Threshold: number;
+  maxB?: number;
+  nifti: "nii.gz" | "nii";
+  resume?: boolean;
+  json?: boolean;
+}
+
+export function addFitCommand(program: Command): void {
+  const fit = program.command("fit").description("fit a model in every voxel of a diffusion volume");
+  for (const name of ["csd", "freewater", "dti"] as const) {
+    const command = new Command(name);
+    addCommonOptions(command);
+    addModelOptions(command, name);
+    command.action(async (options: FitCommandOptions) => {
+      await interruptible((signal) => runFit(name, options, signal));
+    });
+    fit.addCommand(command);
+  }
+}
+
+function addCommonOptions(command: Command): void {
+  command
+    .requiredOption("--dwi FILE", "diffusion-weighted volume, NIfTI (.nii, .nii.gz)")
+    .requiredOption("--bval FILE", "b-values, FSL format, s/mm²")
+    .requiredOption("--bvec FILE", "gradient directions, FSL format (3xN or Nx3)")
+    .option("--mask FILE", "voxels to fit (default: those whose mean b0 signal is above zero)")
+    .requiredOption("--out DIR", "directory for the maps; existing maps are replaced")
+    .option("--chunks N", "number of chunks, or auto", parseChunks, "auto")
+    .addOption(
+      new Option(
+        "--engine NAME",
+        "serial (one thread), local (threads of this process) or cluster (default: cluster with --join or RUNTIME_JOIN, else local)",
+      ).choices(["serial", "local", "cluster"]),
+    )
+    .option("--join JOIN_STRING", "fit on the workers of this head")
+    .option("--workers N", "threads, or slots of the cluster, at most (default: all)", parseCount(1, 100_000))
+    .option("--wait SECONDS", "how long to wait for a first worker", parseCount(0, 1e6), 30)
+    .option("--object-memory SIZE", "limit for signals and results in shared memory", parseBytes)
+    .option("--spill-dir DIR", "where objects would spill (this version keeps them in memory)")
+    .addOption(
+      new Option("--dtype TYPE", "number type of the maps").choices(["float32", "float64"]).default("float32"),
+    )
+    .addOption(
+      new Option("--precision TYPE", "arithmetic (float32 is not in this version)")
+        .choices(["float64", "float32"])
+        .default("float64"),
+    )
+    .option(
+      "--b0-threshold B",
+      "volumes with b at or below this are b0, s/mm²",
+      parseNumber((value) => value >= 0, "it must be a b-value of at least 0."),
+      50,
+    )
+    .option(
+      "--max-b B",
+      "leave out volumes with a larger b, s/mm²",
+      parseNumber((value) => value > 0, "it must be a b-value above 0."),
+    )
+    .addOption(new Option("--nifti ENDING", "file ending of the maps").choices(["nii.gz", "nii"]).default("nii.gz"))
+    .option("--resume", "continue an interrupted fit (not in this version)")
+    .option("--json", "print the receipt as one JSON object");
+}
+
+async function runFit(name: ModelName, options: FitCommandOptions, signal: AbortSignal) {
+  refuseLater(options);
+  const bar = new ProgressBar(process.stderr);
+  const engine = engineOf(options);
+  await checkWritable(options.out);
+  // Before the volume is read: a head that is not there should be known at once.
+  const cluster = engine === "cluster" ? await connectTo(options.join) : undefined;
+  try {
+    const memory = new SlabAllocator(options.objectMemory);
+    const dwi = await openDwi({
+      dwi: options.dwi,
+      bval: options.bval,
+      bvec: options.bvec,
+      mask: options.mask,
+      b0Threshold: options.b0Threshold,
+      maxB: options.maxB,
+      allocate: (bytes) => memory.allocate(bytes),
+      signal,
+      onProgress: (share) => bar.show(`reading ${options.dwi}`, share),
+    });
+    bar.clear();
+    const model = makeModel(name, dwi, options);
+    for (const warning of [...dwi.warnings, ...model.warnings]) {
+      process.stderr.write(`runtime: warning: ${warning}\n`);
+    }
+    const fit = await fitChunked(model, options.chunks, {
+      engine,
+      cluster,
+      signal,
+      workers: options.workers,
+      waitSeconds: options.wait,
+      objectMemoryBytes:
+        options.objectMemory === undefined ? undefined : options.objectMemory - memory.usedBytes,
+      onProgress: (progress) => bar.fit(name, progress),
+    });
+    bar.clear();
+    bar.show(`writing maps to ${options.out}`, 1);
+    const { dtype, nifti } = options;
+    await saveMaps(fit, options.out, { dtype, nifti, signal, receipt: fit.receipt });
+    bar.clear();
+    process.stdout.write(
+      options.json ? `${JSON.stringify(fit.receipt)}\n` : renderReceipt(fit.receipt, options.out),
+    );
+  } finally {
+    bar.clear();
+    await cluster?.close();
+  }
+}
+
+function refuseLater(options: FitCommandOptions): void {
+  noteSpillOptions(options);
+  if (options.resume) {
+    throw new NotYetError("--resume (continuing an interrupted fit) is not in this version yet.");
+  }
+  if (options.precision === "float32") {
+    throw new NotYetError("--precision float32 is not in this version yet: leave it out.");
+  }
+}
+
+function engineOf({ engine, join }: FitCommandOptions): EngineName {
+  if (join !== undefined && engine !== undefined && engine !== "cluster") {
+    throw new UsageError(`--join fits on a cluster, --engine ${engine} does not: leave one of them out.`);
+  }
+  if (engine !== undefined) return engine;
+  return join !== undefined || process.env.RUNTIME_JOIN ? "cluster" : "local";
+}
+
+async function connectTo(join: string | undefined): Promise<Cluster> {
+  if (join !== undefined) parseJoinString(join);
+  return connect(join);
+}
+
+function makeModel(name: ModelName, dwi: Dwi, options: FitCommandOptions): DwiModel {
+  switch (name) {
+    case "csd": {
+      const { shOrder, response, shell, shBasis, lambda, tau, iterations } = options;
+      return csd(dwi, { shOrder, response, shell, shBasis, lambda, tau, iterations });
+    }
+    case "freewater":
+      return freeWater(dwi, { method: options.method as "nls" | "wls" });
+    case "dti":
+      return dti(dwi, { method: options.method as "wls" | "ols" });
+  }
+}
+
+function renderReceipt(receipt: Receipt, out: string): string {
+  const { seconds, voxelsByStatus } = receipt;
+  const statuses = Object.entries(voxelsByStatus)
+    .map(([name, count]) => `${grouped(count)} ${words(name)}`)
+    .join(", ");
+  return `${[
+    `${receipt.model}: ${grouped(receipt.voxels)} voxels in ${formatSeconds(seconds.total)} (${grouped(receipt.voxelsPerSecond)} voxels/s), ${grouped(receipt.chunks)} chunks on ${receipt.workers} ${receipt.workers === 1 ? "worker" : "workers"} (${receipt.engine})`,
+    `voxels     ${statuses}`,
+    `efficiency ${Math.round(receipt.efficiency * 100)} % (compute ${seconds.compute.toFixed(2)} s, copy ${seconds.copy.toFixed(2)} s, idle ${seconds.idle.toFixed(2)} s, tail ${seconds.tail.toFixed(3)} s)`,
+    `memory     ${formatBytes(receipt.peakBytes.memory)} at most; ${formatBytes(receipt.bytesLeft)} left on disk`,
+    `maps       ${out}`,
+  ].join("\n")}\n`;
+}
+
+/** `notConverged` as `not converged`. */
+const words = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);

@@ -1,0 +1,222 @@
+/** `runtime join`. */
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join as joinPath } from "node:path";
+import { SlabAllocator } from "@fascicle/object-store";
+import {
+  ConnectError,
+  dial,
+  headStopsReason,
+  type JoinString,
+  parseJoinString,
+} from "@fascicle/transport";
+import { Agent, physicalCores, usableCores, usableMemoryBytes } from "@fascicle/worker";
+import { type Command, Option } from "commander";
+import { v7 as newId } from "uuid";
+import { UsageError } from "../errors.ts";
+import { kernelModules } from "../fit/kernelModules.ts";
+import {
+  findJoinString,
+  makePrivateDirectory,
+  registerProcess,
+  removeIfEmpty,
+  stateHome,
+} from "../head/discovery.ts";
+import { version } from "../version.ts";
+import { endChildren, isChild, spawnWorker, startDetached, watchLifeline } from "./children.ts";
+import { exitCodes, log } from "./exit.ts";
+import { parseBytes, parseCount } from "./parse.ts";
+import { firstSignal } from "./signals.ts";
+import { defaultObjectMemory, noteSpillOptions } from "./start.ts";
+
+/** A worker that is asked to leave has this long to finish what it has begun. */
+const drainTimeoutMs = 10_000;
+/** A worker that lost its head tries to find it again for this long. */
+const reconnectLimitMs = 60_000;
+
+interface JoinOptions {
+  joinFile?: string;
+  cpus?: number;
+  agents: number;
+  objectMemory: number;
+  spillDir?: string;
+  spillLimit?: string;
+  detach?: boolean;
+}
+
+export function addJoinCommand(program: Command): void {
+  program
+    .command("join")
+    .description("work for a head until it stops")
+    .argument("[JOIN_STRING]", "printed by `runtime start --head` (default: RUNTIME_JOIN, else your head on this host)")
+    .option("--join-file FILE", "read the join string from a file")
+    .option("--cpus N", "slots of each worker process (default: all cores, shared among --agents)", parseCount(1, 4096))
+    .option("--agents N", "worker processes", parseCount(1, 256), 1)
+    .addOption(
+      new Option("--object-memory SIZE", "shared memory of each worker process")
+        .argParser(parseBytes)
+        .default(parseBytes(defaultObjectMemory), defaultObjectMemory),
+    )
+    .option("--spill-dir DIR", "where objects would spill (this version keeps them in memory)")
+    .option("--spill-limit SIZE", "how much may spill (this version keeps objects in memory)")
+    .option("--detach", "run in the background")
+    .action(async (text: string | undefined, options: JoinOptions) => {
+      noteSpillOptions(options);
+      const joinText = readJoinString(text, options.joinFile);
+      const join = parseJoinString(joinText);
+      if (options.detach) process.exitCode = await detach(joinText);
+      else if (options.agents > 1) process.exitCode = await runAgents(joinText, options);
+      else process.exitCode = await work(joinText, join, options);
+    });
+}
+
+function readJoinString(text: string | undefined, file: string | undefined): string {
+  if (text !== undefined && file !== undefined) {
+    throw new UsageError("Give the join string or --join-file, not both.");
+  }
+  if (file !== undefined) {
+    try {
+      return readFileSync(file, "utf8").trim();
+    } catch (error) {
+      throw new UsageError(
+        `The join file ${file} cannot be read (${(error as NodeJS.ErrnoException).code}): is the head up, and is this its --join-file?`,
+      );
+    }
+  }
+  const found = text ?? findJoinString();
+  if (found === undefined) {
+    throw new UsageError(
+      "There is no join string (argument, --join-file, RUNTIME_JOIN) and no head of yours runs on this host.",
+    );
+  }
+  return found;
+}
+
+async function work(joinText: string, join: JoinString, options: JoinOptions): Promise<number> {
+  const slots = options.cpus ?? usableCores();
+  const memoryBytes = usableMemoryBytes();
+  const memory = new SlabAllocator(Math.min(options.objectMemory, memoryBytes));
+  const host = {
+    hostName: hostname(),
+    pid: process.pid,
+    slots,
+    physicalCores: physicalCores(slots),
+    memoryBytes,
+    version,
+  };
+  const connect = async () =>
+    new Agent(await dial(join, "agent"), {
+      // Each connection is another incarnation: words of an earlier one cannot be taken for it.
+      host: { ...host, agent: newId() },
+      memory,
+      kernelModules,
+      log: (sentence) => log.info(sentence),
+    });
+  const signal = firstSignal();
+  let agent = await connect();
+  const leaveRegister = register(joinText);
+  watchLifeline(() => {
+    leaveRegister();
+    process.exit(exitCodes.done);
+  });
+  log.info(`joined the head at ${join.host}:${join.port} with ${slots} slots`);
+  if (!isChild()) process.stdout.write(`joined ${join.host}:${join.port} with ${slots} slots\n`);
+  try {
+    for (;;) {
+      const ended = await Promise.race([
+        agent.ended.then((reason) => ({ reason })),
+        signal.then((name) => ({ name })),
+      ]);
+      if ("name" in ended) {
+        log.info(`${ended.name}: finishes what is begun and leaves`);
+        await agent.drain(drainTimeoutMs);
+        return ended.name === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
+      }
+      if (ended.reason === headStopsReason) {
+        log.info("the head has stopped");
+        return exitCodes.done;
+      }
+      log.warn(`lost the head (${ended.reason}); trying for ${reconnectLimitMs / 1000} s to find it again`);
+      const again = await reconnect(connect, signal);
+      if (again === undefined) return exitCodes.interrupted;
+      agent = again;
+      log.info("found the head again");
+    }
+  } finally {
+    leaveRegister();
+  }
+}
+
+/** A worker without a home directory works all the same; only `runtime stop` will not find it. */
+function register(joinText: string): () => void {
+  try {
+    return registerProcess("worker", joinText);
+  } catch (error) {
+    log.warn(`not in your register of processes (${(error as Error).message})`);
+    return () => {};
+  }
+}
+
+/** Tries until the head answers; undefined when a signal came first. Throws the last error when time is up. */
+async function reconnect(
+  connect: () => Promise<Agent>,
+  signal: Promise<NodeJS.Signals>,
+): Promise<Agent | undefined> {
+  const untilMs = Date.now() + reconnectLimitMs;
+  let isAsked = false;
+  void signal.then(() => {
+    isAsked = true;
+  });
+  for (let waitMs = 100; !isAsked; waitMs = Math.min(2_000, waitMs * 2)) {
+    try {
+      return await connect();
+    } catch (error) {
+      const isTransient = error instanceof ConnectError && error.isTransient;
+      if (!isTransient || Date.now() > untilMs) throw error;
+    }
+    await Promise.race([signal, new Promise((resolve) => setTimeout(resolve, waitMs))]);
+  }
+  return undefined;
+}
+
+/** Several worker processes under this one, which ends when they have all ended. */
+async function runAgents(joinText: string, options: JoinOptions): Promise<number> {
+  const slots = options.cpus ?? Math.max(1, Math.floor(usableCores() / options.agents));
+  const signal = firstSignal();
+  const children = Array.from({ length: options.agents }, () =>
+    spawnWorker({
+      join: joinText,
+      arguments: ["--cpus", String(slots), "--object-memory", String(options.objectMemory)],
+    }),
+  );
+  const codes = children.map(
+    (child) => new Promise<number>((resolve) => child.once("exit", (code) => resolve(code ?? 1))),
+  );
+  const leaveRegister = register(joinText);
+  watchLifeline(() => process.exit(exitCodes.done));
+  log.info(`${options.agents} workers of ${slots} slots`);
+  if (!isChild()) process.stdout.write(`joined with ${options.agents} workers of ${slots} slots\n`);
+  try {
+    const name = await Promise.race([signal, Promise.all(codes).then(() => undefined)]);
+    if (name === undefined) return Math.max(...(await Promise.all(codes)));
+    await endChildren(children, drainTimeoutMs + 2_000);
+    return name === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
+  } finally {
+    leaveRegister();
+  }
+}
+
+async function detach(joinText: string): Promise<number> {
+  makePrivateDirectory(stateHome());
+  const logFile = joinPath(stateHome(), `worker-${process.pid}.log`);
+  // However it was found here, the background process finds the same head.
+  process.env.RUNTIME_JOIN = joinText;
+  const started = await startDetached(logFile);
+  if ("exitCode" in started) {
+    process.stderr.write(started.output);
+    removeIfEmpty(stateHome());
+    return started.exitCode;
+  }
+  process.stdout.write(`${started.line} (pid ${started.pid}, log ${logFile})\n`);
+  return exitCodes.done;
+}

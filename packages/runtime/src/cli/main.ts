@@ -1,0 +1,51 @@
+/** The `runtime` command. */
+import { Command, CommanderError } from "commander";
+import { endLocalThreads } from "../fit/local.ts";
+import { version } from "../version.ts";
+import { removeOwnLog } from "./children.ts";
+import { exitCodes, reportError } from "./exit.ts";
+import { addFitCommand } from "./fit.ts";
+import { addJoinCommand } from "./join.ts";
+import { addLaterCommands } from "./notYet.ts";
+import { addPhantomCommand } from "./phantom.ts";
+import { addStartCommand } from "./start.ts";
+import { addStatusCommand } from "./status.ts";
+import { addStopCommand } from "./stop.ts";
+
+const program = new Command("runtime")
+  .description("Fits diffusion-MRI models in chunks, on every core of one machine or of many.")
+  .version(version)
+  .helpOption("--help", "show this help")
+  .helpCommand(false)
+  .showHelpAfterError("(runtime COMMAND --help tells more)");
+
+addFitCommand(program);
+addPhantomCommand(program);
+addStartCommand(program);
+addJoinCommand(program);
+addStatusCommand(program);
+addStopCommand(program);
+addLaterCommands(program);
+exitByThrowing(program);
+
+/** Commander would end the process itself; errors go our way instead. */
+function exitByThrowing(command: Command): void {
+  command.exitOverride().configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, "runtime: ")),
+  });
+  for (const child of command.commands) exitByThrowing(child);
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  } else {
+    process.exitCode = reportError(error);
+  }
+}
+await endLocalThreads();
+if (process.exitCode === undefined || Number(process.exitCode) === exitCodes.done) removeOwnLog();
+// Whatever a library may have left open, the work is done.
+process.exit();

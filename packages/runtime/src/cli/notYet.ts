@@ -1,0 +1,23 @@
+/** Commands whose names are reserved and whose work comes in later versions: they say so. */
+import type { Command } from "commander";
+import { NotYetError } from "../errors.ts";
+
+const later: Readonly<Record<string, string>> = {
+  why: "say what a fit, a host or a worker is waiting for (not in this version)",
+  objects: "list the objects of a cluster (not in this version)",
+  gc: "sweep what dead processes left (not in this version)",
+  bench: "measure sweeps, tasks, objects and kernels (not in this version)",
+};
+
+export function addLaterCommands(program: Command): void {
+  for (const [name, description] of Object.entries(later)) {
+    program
+      .command(name)
+      .description(description)
+      .argument("[arguments...]")
+      .allowUnknownOption()
+      .action(() => {
+        throw new NotYetError(`\`runtime ${name}\` is not in this version yet.`);
+      });
+  }
+}

@@ -1,0 +1,58 @@
+/** Progress on stderr: a bar that redraws itself on a terminal, a line now and then otherwise. */
+import type { FitProgress } from "../fit/progress.ts";
+import { formatSeconds, grouped } from "./parse.ts";
+
+const lineIntervalMs = 5_000;
+const barWidth = 28;
+
+export class ProgressBar {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #isQuiet: boolean;
+  #lastLineMs = Number.NEGATIVE_INFINITY;
+  #isDrawn = false;
+
+  constructor(stream: NodeJS.WriteStream, isQuiet = false) {
+    this.#stream = stream;
+    this.#isQuiet = isQuiet;
+  }
+
+  /** Shows how far a fit is. */
+  fit(name: string, progress: FitProgress): void {
+    const { voxelsDone, voxels, voxelsPerSecond, secondsLeft, slots } = progress;
+    if (slots === 0) {
+      this.show(`fitting ${name}: waiting for a worker to join`, voxelsDone / voxels);
+      return;
+    }
+    const left = Number.isFinite(secondsLeft) ? `, ${formatSeconds(secondsLeft)} left` : "";
+    const rate = voxelsPerSecond > 0 ? `, ${grouped(voxelsPerSecond)} voxels/s` : "";
+    this.show(
+      `fitting ${name}: ${grouped(voxelsDone)} of ${grouped(voxels)} voxels${rate}${left}`,
+      voxelsDone / voxels,
+    );
+  }
+
+  /** Shows a line of text with a share of done work, from 0 to 1. */
+  show(text: string, share: number): void {
+    if (this.#isQuiet) return;
+    const percent = `${String(Math.floor(share * 100)).padStart(3)} %`;
+    if (this.#stream.isTTY) {
+      const full = Math.round(share * barWidth);
+      const bar = `${"█".repeat(full)}${"░".repeat(barWidth - full)}`;
+      const line = `${bar} ${percent}  ${text}`.slice(0, (this.#stream.columns ?? 100) - 1);
+      this.#stream.write(`\r\u001b[2K${line}`);
+      this.#isDrawn = true;
+      return;
+    }
+    const nowMs = performance.now();
+    if (nowMs - this.#lastLineMs < lineIntervalMs) return;
+    this.#lastLineMs = nowMs;
+    this.#stream.write(`${percent}  ${text}\n`);
+  }
+
+  /** Clears the bar, so that other text can stand there. */
+  clear(): void {
+    if (this.#isDrawn) this.#stream.write("\r\u001b[2K");
+    this.#isDrawn = false;
+    this.#lastLineMs = Number.NEGATIVE_INFINITY;
+  }
+}

@@ -1,0 +1,194 @@
+/** `runtime start --head`. */
+import { readFileSync, rmSync } from "node:fs";
+import { isIPv4 } from "node:net";
+import { networkInterfaces } from "node:os";
+import { formatJoinString, newToken, whyNotToken } from "@fascicle/transport";
+import { usableCores } from "@fascicle/worker";
+import { type Command, Option } from "commander";
+import { UsageError } from "../errors.ts";
+import { registerProcess, writePrivateFile } from "../head/discovery.ts";
+import { Head } from "../head/head.ts";
+import { StateDirectory } from "../head/stateDirectory.ts";
+import { endChildren, spawnWorker, startDetached } from "./children.ts";
+import { exitCodes, log } from "./exit.ts";
+import { parseBytes, parseCount } from "./parse.ts";
+import { firstSignal } from "./signals.ts";
+
+export const defaultPort = 6380;
+export const defaultObjectMemory = "4GiB";
+/** A worker has 10 s to finish what it has begun; its parent gives it a little more. */
+const childEndTimeoutMs = 12_000;
+
+interface StartOptions {
+  head?: boolean;
+  host: string;
+  advertise?: string;
+  port?: number;
+  cpus?: number;
+  objectMemory: number;
+  spillDir?: string;
+  spillLimit?: string;
+  stateDir?: string;
+  joinFile?: string;
+  detach?: boolean;
+}
+
+export function addStartCommand(program: Command): void {
+  program
+    .command("start")
+    .description("start a head on this host, with a worker of its own")
+    .option("--head", "start a head (required)")
+    .option("--host ADDRESS", "address to listen on", "127.0.0.1")
+    .option("--advertise HOST", "name or address that workers reach it by (default: that of --host)")
+    .option("--port N", `port; 0 takes a free one (default: ${defaultPort})`, parseCount(0, 65535))
+    .option("--cpus N", "slots of its own worker; 0 for none (default: all cores)", parseCount(0, 4096))
+    .addOption(
+      new Option("--object-memory SIZE", "shared memory of its own worker")
+        .argParser(parseBytes)
+        .default(parseBytes(defaultObjectMemory), defaultObjectMemory),
+    )
+    .option("--spill-dir DIR", "where objects would spill (this version keeps them in memory)")
+    .option("--spill-limit SIZE", "how much may spill (this version keeps objects in memory)")
+    .option("--state-dir DIR", "where token and port are kept (default: in ~/.local/state/fascicle)")
+    .option("--join-file FILE", "write the join string there, readable by you alone")
+    .option("--detach", "run in the background")
+    .action(async (options: StartOptions) => {
+      if (!options.head) throw new UsageError("`runtime start` starts a head: say `runtime start --head`.");
+      noteSpillOptions(options);
+      const stateDirectory = new StateDirectory(options.stateDir);
+      process.exitCode = options.detach
+        ? await detach(stateDirectory)
+        : await serve(options, stateDirectory);
+    });
+}
+
+/** Says once that spilling is not there yet. */
+export function noteSpillOptions(options: { spillDir?: string; spillLimit?: string }): void {
+  if (options.spillDir === undefined && options.spillLimit === undefined) return;
+  log.warn("this version keeps objects in memory and never spills: --spill-dir and --spill-limit have no effect yet");
+}
+
+async function serve(options: StartOptions, stateDirectory: StateDirectory): Promise<number> {
+  const last = stateDirectory.open();
+  const token = tokenFromEnvironment() ?? last?.token ?? newToken();
+  const port = options.port ?? last?.port ?? defaultPort;
+  const head = await startHead(options.host, port, token);
+  const signal = firstSignal();
+  const host = options.advertise ?? reachableAddress(options.host);
+  const join = formatJoinString({ host, port: head.port, token });
+  const cleanUps: (() => void)[] = [];
+  try {
+    stateDirectory.save(token, head.port);
+    cleanUps.push(() => stateDirectory.close());
+    cleanUps.push(registerProcess("head", join));
+    if (options.joinFile !== undefined) cleanUps.push(writeJoinFile(options.joinFile, join));
+    warnIfOpen(options.host);
+    process.stdout.write(`join: ${join}\n`);
+    const children = options.cpus === 0 ? [] : [ownWorker(options, head.port, token)];
+    const name = await signal;
+    log.info(`${name}: the head stops`);
+    await Promise.all([head.stop(), endChildren(children, childEndTimeoutMs)]);
+    return name === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
+  } finally {
+    for (const cleanUp of cleanUps.reverse()) cleanUp();
+  }
+}
+
+async function startHead(host: string, port: number, token: string): Promise<Head> {
+  try {
+    return await Head.start({ host, port, token, log: (sentence) => log.info(sentence) });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const reasons: Record<string, string> = {
+      EADDRINUSE: "another program listens there: choose another --port, or --port 0 for a free one",
+      EADDRNOTAVAIL: "this host has no such address: correct --host",
+      EACCES: "it needs more rights: choose a --port above 1023",
+      ENOTFOUND: "that name is not known: correct --host",
+    };
+    throw new UsageError(
+      `The head cannot listen on ${host}:${port}: ${reasons[code ?? ""] ?? (error as Error).message}.`,
+    );
+  }
+}
+
+/** The head's own worker is a process like any other, so that nothing it does can hurt the head. */
+function ownWorker(options: StartOptions, port: number, token: string) {
+  const host = isAnyAddress(options.host) ? "127.0.0.1" : options.host;
+  const child = spawnWorker({
+    join: formatJoinString({ host, port, token }),
+    arguments: [
+      "--cpus",
+      String(options.cpus ?? usableCores()),
+      "--object-memory",
+      String(options.objectMemory),
+    ],
+  });
+  child.once("exit", (code) => {
+    if (code !== 0) log.warn(`the head's own worker ended (exit code ${code})`);
+  });
+  return child;
+}
+
+function tokenFromEnvironment(): string | undefined {
+  const { RUNTIME_TOKEN, RUNTIME_TOKEN_FILE } = process.env;
+  let token = RUNTIME_TOKEN;
+  if (token === undefined && RUNTIME_TOKEN_FILE !== undefined) {
+    try {
+      token = readFileSync(RUNTIME_TOKEN_FILE, "utf8").trim();
+    } catch (error) {
+      throw new UsageError(
+        `The token file ${RUNTIME_TOKEN_FILE} cannot be read (${(error as NodeJS.ErrnoException).code}): correct RUNTIME_TOKEN_FILE.`,
+      );
+    }
+  }
+  if (token === undefined) return undefined;
+  const objection = whyNotToken(token);
+  if (objection !== undefined) throw new UsageError(`RUNTIME_TOKEN is no good: ${objection}.`);
+  return token;
+}
+
+function writeJoinFile(path: string, join: string): () => void {
+  try {
+    writePrivateFile(path, `${join}\n`);
+  } catch (error) {
+    throw new UsageError(
+      `The join file ${path} cannot be written (${(error as NodeJS.ErrnoException).code}): name another with --join-file.`,
+    );
+  }
+  return () => rmSync(path, { force: true });
+}
+
+const isAnyAddress = (host: string) => host === "0.0.0.0" || host === "::";
+const isLoopback = (host: string) =>
+  host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+
+function warnIfOpen(host: string): void {
+  if (isLoopback(host)) return;
+  log.warn(
+    `listening on ${host}: peers prove the token, but traffic is not encrypted yet, so use it on networks you trust only`,
+  );
+}
+
+/** The address that goes into the join string where none is advertised. */
+function reachableAddress(host: string): string {
+  if (!isAnyAddress(host)) return host;
+  const outside = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find((address) => address.family === "IPv4" && !address.internal);
+  return outside?.address ?? "127.0.0.1";
+}
+
+async function detach(stateDirectory: StateDirectory): Promise<number> {
+  stateDirectory.open();
+  const started = await startDetached(stateDirectory.logFile);
+  if ("exitCode" in started) {
+    process.stderr.write(started.output);
+    stateDirectory.close();
+    return started.exitCode;
+  }
+  process.stdout.write(`${started.line}\n`);
+  log.info(
+    `the head runs in the background (pid ${started.pid}, log ${stateDirectory.logFile}); end it with \`runtime stop\``,
+  );
+  return exitCodes.done;
+}

@@ -1,0 +1,73 @@
+/** `runtime status`. */
+import type { ClusterStatus } from "@fascicle/transport";
+import type { Command } from "commander";
+import { connect } from "../client/connect.ts";
+import { formatBytes, formatSeconds, grouped } from "./parse.ts";
+
+interface StatusOptions {
+  join?: string;
+  json?: boolean;
+}
+
+export function addStatusCommand(program: Command): void {
+  program
+    .command("status")
+    .description("show hosts, slots, running and queued work, object memory and spill of a head")
+    .option("--join JOIN_STRING", "the head (default: RUNTIME_JOIN, else your head on this host)")
+    .option("--json", "print one JSON object")
+    .action(async (options: StatusOptions) => {
+      const cluster = await connect(options.join);
+      try {
+        const status = await cluster.status();
+        process.stdout.write(options.json ? `${JSON.stringify(status)}\n` : renderStatus(status));
+      } finally {
+        await cluster.close();
+      }
+    });
+}
+
+/** The text that people read. */
+export function renderStatus(status: ClusterStatus): string {
+  const { head, hosts, slots, jobs, objects } = status;
+  const lines = [
+    `head    ${head.hostName}:${head.port}, up ${formatSeconds(head.uptimeSeconds)}, version ${head.version}`,
+    `slots   ${slots.busy} of ${slots.total} busy`,
+    `memory  ${formatBytes(objects.bytes)} in ${objects.count} objects, ${formatBytes(status.spillBytes)} spilled`,
+    "",
+    ...table(
+      ["HOST", "PID", "SLOTS", "BUSY", "OBJECTS", "STATE"],
+      hosts.map((host) => [
+        host.hostName,
+        String(host.pid),
+        String(host.slots),
+        String(host.busySlots),
+        formatBytes(host.objectBytes),
+        host.state,
+      ]),
+    ),
+    "",
+    ...table(
+      ["FIT", "MODEL", "VOXELS", "DONE", "CHUNKS LEFT", "TIME", "STATE"],
+      jobs.map((job) => [
+        job.job,
+        job.model,
+        grouped(job.voxels.total),
+        `${Math.floor((100 * job.voxels.done) / job.voxels.total)} %`,
+        grouped(job.chunks.total - job.chunks.settled),
+        formatSeconds(job.seconds),
+        job.state,
+      ]),
+    ),
+  ];
+  if (hosts.length === 0) lines.push("no worker has joined: `runtime join` on a host starts one");
+  if (jobs.length === 0) lines.push("no fit is running");
+  return `${lines.join("\n")}\n`;
+}
+
+/** Rows in columns; nothing where there is no row. */
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  if (rows.length === 0) return [];
+  const all = [header, ...rows];
+  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column].length)));
+  return all.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd());
+}

@@ -1,0 +1,96 @@
+/** How far fitted values lie from the truth, by what the voxel holds. */
+
+export interface ErrorRow {
+  readonly label: string;
+  readonly voxels: number;
+  readonly median: number;
+  /** 95th percentile. */
+  readonly p95: number;
+}
+
+export interface ErrorTable {
+  readonly title: string;
+  readonly units: string;
+  readonly rows: readonly ErrorRow[];
+}
+
+/** What a phantom knows of each masked voxel; all arrays have one entry per voxel. */
+export interface VoxelTruth {
+  /** Free water's share of the signal, 0..1. */
+  readonly water: ArrayLike<number>;
+  /** Number of fibres, 0..3. */
+  readonly fibres: ArrayLike<number>;
+}
+
+/** Kinds of voxels that pose different tasks to a model. */
+export const tissueClasses = [
+  "White matter, 1 fibre",
+  "White matter, 2 fibres",
+  "White matter, 3 fibres",
+  "Grey matter",
+  "Partly water",
+  "Water",
+] as const;
+export type TissueClass = (typeof tissueClasses)[number];
+
+/** Below this share of water a voxel counts as tissue, above its complement as water. */
+const purity = 0.05;
+
+export function tissueClassOf(truth: VoxelTruth, row: number): TissueClass {
+  const water = truth.water[row];
+  if (water > 1 - purity) return "Water";
+  if (water >= purity) return "Partly water";
+  const fibres = Math.min(3, truth.fibres[row]);
+  return fibres === 0 ? "Grey matter" : tissueClasses[fibres - 1];
+}
+
+/** Value below which the share `p` of the values lies, straight between neighbours; NaN for none. */
+export function percentile(values: readonly number[], p: number): number {
+  if (values.length === 0) return Number.NaN;
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = p * (sorted.length - 1);
+  const low = Math.floor(at);
+  const high = Math.min(sorted.length - 1, low + 1);
+  return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+}
+
+/** A table of values by class, in the order of `tissueClasses`; classes without voxels are left out. */
+export function tableByClass(
+  title: string,
+  units: string,
+  entries: readonly { readonly tissue: TissueClass; readonly error: number }[],
+): ErrorTable {
+  const rows = tissueClasses.flatMap((label) => {
+    const errors = entries.filter(({ tissue }) => tissue === label).map(({ error }) => error);
+    if (errors.length === 0) return [];
+    return {
+      label,
+      voxels: errors.length,
+      median: percentile(errors, 0.5),
+      p95: percentile(errors, 0.95),
+    };
+  });
+  return { title, units, rows };
+}
+
+/**
+ * |fitted - true| by class. `fitted` and `expected` have one entry per masked voxel; `counts` picks the
+ * voxels that count, such as those whose fit succeeded.
+ */
+export function errorTable(
+  title: string,
+  units: string,
+  fitted: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  truth: VoxelTruth,
+  counts: (row: number) => boolean = () => true,
+): ErrorTable {
+  const entries: { tissue: TissueClass; error: number }[] = [];
+  for (let row = 0; row < fitted.length; row++) {
+    const error = Math.abs(fitted[row] - expected[row]);
+    if (counts(row) && Number.isFinite(error)) {
+      entries.push({ tissue: tissueClassOf(truth, row), error });
+    }
+  }
+  return tableByClass(title, units, entries);
+}
