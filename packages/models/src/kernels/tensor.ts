@@ -209,7 +209,11 @@ export function sumProducts(
 
 /** Lays the 15 sums out as the lower 6 x 6 triangle of products of two columns. */
 export function spreadProducts(sums: Float64Array, matrix: Float64Array, stride: number): void {
-  const [row1, row2, row3, row4, row5] = [stride, 2 * stride, 3 * stride, 4 * stride, 5 * stride];
+  const row1 = stride;
+  const row2 = 2 * stride;
+  const row3 = 3 * stride;
+  const row4 = 4 * stride;
+  const row5 = 5 * stride;
   matrix[0] = sums[0];
   matrix[row1] = 2 * sums[1];
   matrix[row1 + 1] = 4 * sums[3];

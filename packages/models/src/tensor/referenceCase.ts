@@ -33,6 +33,7 @@ export function readReferenceImage(name: string): ReferenceImage {
 
 function numberReader(view: DataView, datatype: number): (offset: number, at: number) => number {
   if (datatype === 4) return (offset, at) => view.getInt16(offset + 2 * at, true);
+  if (datatype === 512) return (offset, at) => view.getUint16(offset + 2 * at, true);
   if (datatype === 16) return (offset, at) => view.getFloat32(offset + 4 * at, true);
   if (datatype === 64) return (offset, at) => view.getFloat64(offset + 8 * at, true);
   throw new Error(`The reference cases have no images of datatype ${datatype}.`);
@@ -56,11 +57,16 @@ export function gradientTable(
   b0Threshold = 50,
 ): GradientTable {
   const isB0 = Uint8Array.from(bvals, (b) => (b <= b0Threshold ? 1 : 0));
+  const isZero = bvals.map((_, i) => directions.slice(3 * i, 3 * i + 3).every((x) => x === 0));
   return {
     bvals: Float64Array.from(bvals, (b, i) => (isB0[i] ? 0 : b)),
     bvecs: Float64Array.from(directions, (x, i) => (isB0[Math.floor(i / 3)] ? 0 : x)),
     b0Threshold,
     isB0,
+    given: {
+      bvals: Float64Array.from(bvals, (b, i) => (isZero[i] ? 0 : b)),
+      bvecs: Float64Array.from(directions),
+    },
   };
 }
 

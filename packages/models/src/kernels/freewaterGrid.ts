@@ -1,0 +1,180 @@
+/** The linear stage of the free-water model: for each f of a grid a weighted fit of ln S, of which the best is kept. */
+import { exp, log } from "./elementary.ts";
+import { factorize, solveFactored } from "./leastSquares.ts";
+import { accumulateNormalMatrix, type TensorDesign } from "./tensor.ts";
+
+/** Diffusivity of free water at body temperature, mm²/s. */
+export const WATER_DIFFUSIVITY = 3e-3;
+/** Signals at or below this are none, and smaller ones are lifted to it before a logarithm. */
+export const MIN_SIGNAL = 1e-6;
+/** Below this share of a diagonal entry the weighted design counts as singular. */
+const SMALLEST_SHARE = 1e-13;
+
+export interface FreeWaterGrid {
+  /** The best f so far, its scaled tensor and its S0. */
+  f: number;
+  s0: number;
+  readonly tensor: Float64Array;
+  /** Weighs the samples (by their squares) and factorizes; false where they do not determine a tensor. */
+  prepare(): boolean;
+  /** Mean diffusivity of the tensor without free water, mm²/s. */
+  plainMeanDiffusivity(): number;
+  /** The S0 with which water alone comes nearest to the samples. */
+  waterS0(): number;
+  /** Starts the search for f with the mean b0 signal. */
+  begin(s0: number): void;
+  /** Tries f from 0.1 to 0.9 in the first round, then around the best in steps ten times smaller. */
+  round(): void;
+}
+
+/** A grid over `samples`, which the caller fills anew for each voxel. */
+export function createFreeWaterGrid(design: TensorDesign, samples: Float64Array): FreeWaterGrid {
+  const count = design.samples;
+  const weights = new Float64Array(count);
+  const water = Float64Array.from(design.scaledB, (b) =>
+    exp(-(b / design.unit) * WATER_DIFFUSIVITY),
+  );
+  const waterSignal = new Float64Array(count);
+  const factor = new Float64Array(49);
+  const sums = new Float64Array(15);
+  const trial = new Float64Array(7);
+  const best = new Float64Array(7);
+  let bestCost = 0;
+  let low = 0;
+  let high = 1;
+  let step = 1;
+
+  function prepare(): boolean {
+    for (let i = 0; i < count; i++) weights[i] = samples[i] * samples[i];
+    accumulateNormalMatrix(design, weights, factor, 7, sums);
+    return factorize(factor, 7) > SMALLEST_SHARE;
+  }
+
+  /** Weighted fit of ln max(samples - f * waterSignal, floor) into `trial`. */
+  function fitTrial(f: number): void {
+    sumLogs(design.rows, weights, samples, waterSignal, f, trial);
+    solveFactored(factor, 7, trial);
+  }
+
+  function plainMeanDiffusivity(): number {
+    waterSignal.fill(0);
+    fitTrial(0);
+    return ((trial[0] + trial[2] + trial[5]) / 3) * design.unit;
+  }
+
+  function waterS0(): number {
+    let product = 0;
+    let square = 0;
+    for (let i = 0; i < count; i++) {
+      product += samples[i] * water[i];
+      square += water[i] * water[i];
+    }
+    return Math.max(product / square, 0);
+  }
+
+  function begin(s0: number): void {
+    for (let i = 0; i < count; i++) waterSignal[i] = s0 * water[i];
+    low = 0;
+    high = 1;
+    step = 1;
+  }
+
+  function round(): void {
+    const trials = step === 1 ? 9 : 19;
+    step *= 0.1;
+    const start = low + step;
+    const end = high - step;
+    const stride = (end - start) / (trials - 1);
+    for (let k = 0; k < trials; k++) {
+      const f = k === trials - 1 ? end : k * stride + start;
+      fitTrial(f);
+      const cost = costOf(design.rows, samples, waterSignal, f, trial);
+      if (k === 0 || cost < bestCost) {
+        bestCost = cost;
+        self.f = f;
+        best.set(trial);
+      }
+    }
+    low = self.f - step;
+    high = self.f + step;
+    for (let k = 0; k < 6; k++) self.tensor[k] = best[k];
+    // The logarithm was taken of (1-f) S0 exp(...), so its constant holds ln (1-f) as well.
+    self.s0 = exp(best[6]) / (1 - self.f);
+  }
+
+  const self: FreeWaterGrid = {
+    f: 0,
+    s0: 0,
+    tensor: new Float64Array(6),
+    prepare,
+    plainMeanDiffusivity,
+    waterS0,
+    begin,
+    round,
+  };
+  return self;
+}
+
+/** The right-hand side of the normal equations for the logarithm of what f leaves to the tissue. */
+function sumLogs(
+  rows: Float64Array,
+  weights: Float64Array,
+  samples: Float64Array,
+  waterSignal: Float64Array,
+  f: number,
+  into: Float64Array,
+): void {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let s4 = 0;
+  let s5 = 0;
+  let s6 = 0;
+  for (let i = 0, at = 0; i < samples.length; i++, at += 6) {
+    const rest = samples[i] - f * waterSignal[i];
+    const value = weights[i] * log(rest > 0 ? rest : MIN_SIGNAL);
+    s0 += value * rows[at];
+    s1 += value * rows[at + 1];
+    s2 += value * rows[at + 2];
+    s3 += value * rows[at + 3];
+    s4 += value * rows[at + 4];
+    s5 += value * rows[at + 5];
+    s6 += value;
+  }
+  into[0] = s0;
+  into[1] = s1;
+  into[2] = s2;
+  into[3] = s3;
+  into[4] = s4;
+  into[5] = s5;
+  into[6] = s6;
+}
+
+/** Sum of squares of what the trial leaves of the samples. */
+function costOf(
+  rows: Float64Array,
+  samples: Float64Array,
+  waterSignal: Float64Array,
+  f: number,
+  trial: Float64Array,
+): number {
+  const d0 = trial[0];
+  const d1 = trial[1];
+  const d2 = trial[2];
+  const d3 = trial[3];
+  const d4 = trial[4];
+  const d5 = trial[5];
+  const constant = trial[6];
+  let cost = 0;
+  for (let i = 0, at = 0; i < samples.length; i++, at += 6) {
+    const tissue = exp(
+      constant +
+        (rows[at] * d0 + rows[at + 1] * d1 + rows[at + 2] * d2) +
+        (rows[at + 3] * d3 + rows[at + 4] * d4 + rows[at + 5] * d5),
+    );
+    const residual = samples[i] - tissue - f * waterSignal[i];
+    cost += residual * residual;
+  }
+  return cost;
+}
