@@ -10,7 +10,7 @@ export interface SampleParameters {
   readonly volumes: Int32Array;
   /** b-values in s/mm², `width` of them. */
   readonly bvals: Float64Array;
-  /** Unit directions, 3 x `width`; any where b is 0. */
+  /** Directions, 3 x `width`, of length 1 (or nearly: the weighting is b v v'); any where b is 0. */
   readonly bvecs: Float64Array;
   readonly slope: number;
   readonly intercept: number;
@@ -28,7 +28,7 @@ export interface TensorDesign {
   readonly products: Float64Array;
   /** A diffusivity in mm²/s is the scaled one times this. */
   readonly unit: number;
-  /** b in the scaled unit. */
+  /** Trace of b v v', which is b for a unit vector, in the scaled unit: what isotropic diffusion feels. */
   readonly scaledB: Float64Array;
   /** 1e-6 over the greatest entry of the unscaled design: smaller eigenvalues are noise. mm²/s. */
   readonly minDiffusivity: number;
@@ -49,8 +49,8 @@ export function createTensorDesign(parameters: SampleParameters): TensorDesign {
   for (let i = 0; i < samples; i++) {
     const volume = volumes[i];
     const b = bvals[volume] * unit;
-    scaledB[i] = b;
     const [x, y, z] = bvecs.subarray(3 * volume, 3 * volume + 3);
+    scaledB[i] = b * (x * x + y * y + z * z);
     rows.set(
       [x * x, 2 * x * y, y * y, 2 * x * z, 2 * y * z, z * z].map((term) => 0 - b * term),
       i * 6,

@@ -48,7 +48,9 @@ export function predictFreeWater(
   const width = table.bvals.length;
   const signals = new Float64Array(s0.length * width);
   const decay = new Float64Array(width);
-  const water = table.bvals.map((b) => Math.exp(-b * waterDiffusivity));
+  const water = new Float64Array(width);
+  exponents(table, [1, 1, 1], [1, 0, 0, 0, 1, 0, 0, 0, 1], water);
+  for (let i = 0; i < width; i++) water[i] = Math.exp(waterDiffusivity * water[i]);
   for (let v = 0; v < s0.length; v++) {
     const row = rowOf(params, v, 13);
     const f = row[12];
