@@ -7,7 +7,7 @@ import type { ZlibOptions } from "node:zlib";
 import { constants, createGunzip } from "node:zlib";
 import { InputError } from "../model.ts";
 
-const plainPieceBytes = 4 * 1024 * 1024;
+const plainPieceBytes = 1024 * 1024;
 const gzipPieceBytes = 256 * 1024;
 const inflatedPieceBytes = 1024 * 1024;
 /** Inflated bytes that may wait, so that inflating goes on while a piece is scattered. */
@@ -76,15 +76,23 @@ export function readContent(file: InputFile, options: ReadOptions = {}): AsyncGe
   return file.gzip ? inflate(file, options) : readRange(file, 0, Infinity, options);
 }
 
+/** The two buffers that reading alternates between. */
+export type ReadPieces = readonly [Buffer, Buffer];
+
+export function allocatePieces(file: InputFile): ReadPieces {
+  const pieceBytes = file.gzip ? gzipPieceBytes : plainPieceBytes;
+  return [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)];
+}
+
 /** The bytes on disk from `start` up to `end` or the end of the file, read one piece ahead. */
 export async function* readRange(
   file: InputFile,
   start: number,
   end: number,
   options: ReadOptions = {},
+  pieces: ReadPieces = allocatePieces(file),
 ): AsyncGenerator<Buffer> {
-  const pieceBytes = file.gzip ? gzipPieceBytes : plainPieceBytes;
-  const pieces = [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)];
+  const pieceBytes = pieces[0].length;
   const read = (index: number, position: number) =>
     file.handle.read(pieces[index], 0, Math.min(pieceBytes, end - position), position);
   let position = start;

@@ -81,7 +81,9 @@ export async function maskFromB0(
     options,
   );
   // The mean has the sign of the sum; NaN is not above zero.
-  const voxels = indicesOf(Uint8Array.from(sums, (sum) => (sum > 0 ? 1 : 0)));
+  const inside = new Uint8Array(sums.length);
+  for (let i = 0; i < sums.length; i++) if (sums[i] > 0) inside[i] = 1;
+  const voxels = indicesOf(inside);
   if (voxels.length === 0) {
     throw new InputError(`${file.subject} has no voxel with a mean b0 signal above zero.`);
   }

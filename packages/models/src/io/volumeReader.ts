@@ -6,7 +6,7 @@ import { decodeInPlace } from "./datatype.ts";
 import type { NiftiHeader } from "./header.ts";
 import { dataBytesOf, maxHeaderBytes, parseHeader } from "./header.ts";
 import type { InputFile, ReadOptions } from "./inputFile.ts";
-import { readContent, readRange, readStart } from "./inputFile.ts";
+import { allocatePieces, readContent, readRange, readStart } from "./inputFile.ts";
 
 /** Deflate makes at most 1032 bytes of one. */
 const maxInflation = 1032;
@@ -85,11 +85,12 @@ async function readWantedRanges(
   options: ReadOptions,
 ): Promise<void> {
   const volumeBytes = dataBytesOf(header) / wanted.length;
+  const pieces = allocatePieces(file);
   for (let volume = 0; volume < wanted.length; volume++) {
     if (wanted[volume] === 0) continue;
     const start = header.voxOffset + volume * volumeBytes;
     assembler.volume = volume;
-    for await (const piece of readRange(file, start, start + volumeBytes, options)) {
+    for await (const piece of readRange(file, start, start + volumeBytes, options, pieces)) {
       assembler.take(piece);
     }
     if (assembler.volume === volume) {

@@ -1,0 +1,463 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { InputError } from "../model.ts";
+import { centreBox } from "./centre.ts";
+import type { NiftiDtype } from "./datatype.ts";
+import type { Dwi } from "./dwi.ts";
+import { openDwi } from "./openDwi.ts";
+import { readNifti } from "./readNifti.ts";
+import type { TestImage } from "./testing.ts";
+import { gradientTexts, niftiBytes, temporaryDirectory } from "./testing.ts";
+import { voxelsPerSlab } from "./voxelMatrix.ts";
+
+const fixtures = new URL("../../../../test/fixtures/", import.meta.url).pathname;
+
+const samples: Record<NiftiDtype, (number | bigint)[]> = {
+  uint8: [0, 1, 127, 255],
+  int8: [-128, -1, 0, 127],
+  uint16: [0, 1, 40000, 65535],
+  int16: [-32768, -1, 1, 32767],
+  uint32: [0, 1, 2 ** 24 + 1, 2 ** 32 - 1],
+  int32: [-(2 ** 31), -1, 2 ** 24 + 1, 2 ** 31 - 1],
+  uint64: [0n, 1n, 2n ** 53n - 1n, 2n ** 64n - 1n],
+  int64: [-(2n ** 63n), -1n, 2n ** 53n - 1n, 2n ** 53n + 1n],
+  float32: [0, -1.5, 3.4028234663852886e38, 1e-45],
+  float64: [0, -1.5, 0.1, 5e-324],
+};
+const float64Types: readonly NiftiDtype[] = ["uint32", "int32", "uint64", "int64", "float64"];
+
+/** Row-major values of a dwi, whatever its slabs. */
+function rowsOf({ signals }: Dwi): number[] {
+  return signals.slabs.flatMap((slab) => [
+    ...(signals.dtype === "float32" ? new Float32Array(slab) : new Float64Array(slab)),
+  ]);
+}
+
+function writeDwi(
+  directory: ReturnType<typeof temporaryDirectory>,
+  image: TestImage,
+  bvals: readonly number[],
+  name = "dwi.nii",
+) {
+  const texts = gradientTexts(bvals);
+  return {
+    dwi: directory.image(name, image),
+    bval: directory.write("dwi.bval", texts.bval),
+    bvec: directory.write("dwi.bvec", texts.bvec),
+  };
+}
+
+/** Rejects with an InputError of one sentence, which is given back. */
+async function inputError(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(InputError);
+  const { message } = error as InputError;
+  expect(message).toMatch(/^[A-Z].*\.$/s);
+  expect(message).not.toContain("\n");
+  return message;
+}
+
+describe("openDwi", () => {
+  for (const dtype of Object.keys(samples) as NiftiDtype[]) {
+    it(`keeps ${dtype} exactly, in both byte orders, both versions, gzip or not`, async () => {
+      using directory = temporaryDirectory();
+      const mask = directory.image("mask.nii", {
+        shape: [2, 1, 1],
+        dtype: "uint8",
+        values: [1, 1],
+      });
+      const values = samples[dtype];
+      for (const littleEndian of [true, false]) {
+        for (const version of [1, 2] as const) {
+          for (const name of ["dwi.nii", "dwi.nii.gz"]) {
+            const image = {
+              shape: [2, 1, 1, 2],
+              dtype,
+              littleEndian,
+              version,
+              values,
+              slope: 2,
+              intercept: 3,
+              extensionBytes: 16,
+            };
+            const dwi = await openDwi({ ...writeDwi(directory, image, [0, 1000], name), mask });
+            const expected = [values[0], values[2], values[1], values[3]].map(Number);
+            expect(rowsOf(dwi)).toEqual(expected);
+            expect(dwi.signals.dtype).toBe(float64Types.includes(dtype) ? "float64" : "float32");
+            expect(dwi.scale).toEqual({ slope: 2, intercept: 3 });
+            expect([...dwi.centre.signals]).toEqual(expected.map((x) => 2 * x + 3));
+            const positive = expected.map((x) => 2 * x + 3).filter((x) => x > 0);
+            expect(dwi.minPositiveSignal).toBe(Math.min(...positive));
+            const whole = await readNifti(join(directory.path, name));
+            expect([...whole.data]).toEqual(values.map((x) => 2 * Number(x) + 3));
+            expect([whole.dtype, whole.shape]).toEqual([dtype, [2, 1, 1, 2]]);
+          }
+        }
+      }
+    });
+  }
+
+  it("holds for random shapes, masks, types and dropped volumes", async () => {
+    using directory = temporaryDirectory();
+    const cases = fc.record({
+      shape: fc.tuple(
+        fc.integer({ min: 1, max: 7 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.integer({ min: 1, max: 5 }),
+      ),
+      bvals: fc.array(fc.constantFrom(0, 1000, 2000, 3000), { minLength: 1, maxLength: 70 }),
+      dtype: fc.constantFrom<NiftiDtype>("uint8", "int16", "int32", "float32", "float64"),
+      littleEndian: fc.boolean(),
+      version: fc.constantFrom<1 | 2>(1, 2),
+      gz: fc.boolean(),
+      maxB: fc.constantFrom(undefined, 1000, 2500),
+      withMask: fc.boolean(),
+      seed: fc.integer({ min: 1, max: 1e6 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ shape, bvals, maxB, withMask, seed, gz, ...kind }) => {
+        // A b0 in front, a volume behind it: what openDwi needs at least.
+        const table = [0, 1000, ...bvals];
+        const grid = shape[0] * shape[1] * shape[2];
+        let state = seed;
+        const random = () => {
+          state = (state * 48271) % 2147483647;
+          return state % 201;
+        };
+        const values = Array.from({ length: grid * table.length }, random);
+        values[0] = 1;
+        const inside = Array.from({ length: grid }, (_, i) => (i === 0 || random() > 90 ? 2 : 0));
+        const files = writeDwi(
+          directory,
+          { ...kind, shape: [...shape, table.length], values },
+          table,
+          gz ? "d.nii.gz" : "d.nii",
+        );
+        const mask = withMask
+          ? directory.image("mask.nii", { shape, dtype: "int16", values: inside })
+          : undefined;
+        const dwi = await openDwi({ ...files, mask, maxB });
+
+        const columns = table.map((_, i) => i).filter((i) => table[i] <= (maxB ?? Infinity));
+        const b0s = columns.filter((i) => table[i] === 0);
+        const voxels = inside
+          .map((_, v) => v)
+          .filter((v) =>
+            withMask ? inside[v] !== 0 : b0s.some((volume) => values[volume * grid + v] > 0),
+          );
+        const rows = voxels.flatMap((v) => columns.map((volume) => values[volume * grid + v]));
+        expect([...dwi.voxels]).toEqual(voxels);
+        expect(rowsOf(dwi)).toEqual(rows);
+        expect([...dwi.gradients.bvals]).toEqual(columns.map((i) => table[i]));
+        const { start, shape: size } = centreBox(shape);
+        const centre: number[] = [];
+        for (let z = 0; z < size[2]; z++)
+          for (let y = 0; y < size[1]; y++)
+            for (let x = 0; x < size[0]; x++) {
+              const v = start[0] + x + shape[0] * (start[1] + y + shape[1] * (start[2] + z));
+              centre.push(...columns.map((volume) => values[volume * grid + v]));
+            }
+        expect([...dwi.centre.signals]).toEqual(centre);
+        const positive = rows.filter((x) => x > 0);
+        expect(dwi.minPositiveSignal).toBe(positive.length > 0 ? Math.min(...positive) : 1);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("cuts volumes larger than a piece, across several batches of volumes", async () => {
+    using directory = temporaryDirectory();
+    const shape = [70, 50, 45, 37];
+    const grid = 70 * 50 * 45;
+    const value = (volume: number, v: number) => ((volume * 7919 + v * 31) % 20011) - 10;
+    const bytes = niftiBytes({ shape, dtype: "int16" });
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    for (let volume = 0; volume < 37; volume++)
+      for (let v = 0; v < grid; v++)
+        view.setInt16(352 + 2 * (volume * grid + v), value(volume, v), true);
+    const bvals = Array.from({ length: 37 }, (_, i) => (i % 9 === 0 ? 0 : 1000));
+    const texts = gradientTexts(bvals);
+    const rest = { bval: directory.write("a", texts.bval), bvec: directory.write("b", texts.bvec) };
+    const plain = await openDwi({ dwi: directory.write("d.nii", bytes), ...rest });
+    const fractions: number[] = [];
+    const packed = await openDwi({
+      dwi: directory.write("d2.nii.gz", gzipSync(bytes, { level: 1 })),
+      ...rest,
+      onProgress: (fraction) => fractions.push(fraction),
+    });
+    expect(packed.voxels).toEqual(plain.voxels);
+    expect(Buffer.from(packed.signals.slabs[0]).equals(Buffer.from(plain.signals.slabs[0]))).toBe(
+      true,
+    );
+    const rows = new Float32Array(plain.signals.slabs[0]);
+    for (let i = 0; i < plain.voxels.length; i += 101) {
+      for (let volume = 0; volume < 37; volume++) {
+        if (rows[i * 37 + volume] !== value(volume, plain.voxels[i])) {
+          expect([i, volume, rows[i * 37 + volume]]).toEqual([
+            i,
+            volume,
+            value(volume, plain.voxels[i]),
+          ]);
+        }
+      }
+    }
+    expect(fractions.at(-1)).toBe(1);
+    expect(fractions).toEqual([...fractions].sort((a, b) => a - b));
+  });
+
+  it("gives the digest of the files on disk, read in one pass or two", async () => {
+    using directory = temporaryDirectory();
+    const image: TestImage = { shape: [2, 2, 2, 2], dtype: "int16", values: Array(16).fill(5) };
+    const mask = directory.image("mask.nii.gz", {
+      shape: [2, 2, 2],
+      dtype: "uint8",
+      values: Array(8).fill(1),
+    });
+    for (const name of ["d.nii", "d.nii.gz"]) {
+      const files = writeDwi(directory, image, [0, 1000], name);
+      for (const withMask of [true, false]) {
+        const dwi = await openDwi(withMask ? { ...files, mask } : files);
+        const sha256 = (path: string) =>
+          createHash("sha256").update(readFileSync(path)).digest("hex");
+        expect(dwi.inputs).toEqual([
+          { role: "dwi", file: name, sha256: sha256(files.dwi) },
+          { role: "bval", file: "dwi.bval", sha256: sha256(files.bval) },
+          { role: "bvec", file: "dwi.bvec", sha256: sha256(files.bvec) },
+          ...(withMask ? [{ role: "mask", file: "mask.nii.gz", sha256: sha256(mask) }] : []),
+        ]);
+      }
+    }
+  });
+
+  it("opens the real data and its response cuboid whole", async () => {
+    const data = `${fixtures}data/real_64dir`;
+    const dwi = await openDwi({ dwi: `${data}.nii`, bval: `${data}.bval`, bvec: `${data}.bvec` });
+    expect([dwi.signals.voxelCount, dwi.signals.width]).toEqual([1000, 65]);
+    expect(dwi.centre.shape).toEqual([10, 10, 10]);
+    expect([...dwi.gradients.isB0].filter((b0) => b0 === 1)).toHaveLength(1);
+    expect([...dwi.gradients.bvecs.subarray(0, 3)]).toEqual([0, 0, 0]);
+    expect(dwi.minPositiveSignal).toBe(1);
+  });
+
+  it("takes mask values other than 0 and NaN, and a last axis of 1", async () => {
+    using directory = temporaryDirectory();
+    const files = writeDwi(directory, { shape: [4, 1, 1, 2] }, [0, 1000]);
+    const mask = directory.image("m.nii", {
+      shape: [4, 1, 1, 1],
+      values: [Number.NaN, 0, -0.5, 1],
+    });
+    expect([...(await openDwi({ ...files, mask })).voxels]).toEqual([2, 3]);
+  });
+
+  it("leaves voxels out whose mean b0 signal is not above zero", async () => {
+    using directory = temporaryDirectory();
+    const nan = Number.NaN;
+    const values = [1, -5, nan, 0, 2, 9, 9, 9, 9, 9, -2, 6, 3, 0, 2];
+    const files = writeDwi(directory, { shape: [5, 1, 1, 3], values }, [0, 1000, 0]);
+    expect([...(await openDwi(files)).voxels]).toEqual([1, 4]);
+    const flipped = writeDwi(directory, { shape: [5, 1, 1, 3], values, slope: -1 }, [0, 1000, 0]);
+    expect([...(await openDwi(flipped)).voxels]).toEqual([0]);
+  });
+
+  it("stops when it is aborted", async () => {
+    using directory = temporaryDirectory();
+    const files = writeDwi(
+      directory,
+      { shape: [64, 64, 20, 8], dtype: "int16" },
+      Array(8).fill(0),
+      "d.nii.gz",
+    );
+    const mask = directory.image("m.nii", { shape: [64, 64, 20], values: [1] });
+    const stop = new AbortController();
+    const opening = openDwi({
+      ...files,
+      mask,
+      signal: stop.signal,
+      onProgress: () => stop.abort(),
+    });
+    await expect(opening).rejects.toMatchObject({ name: "AbortError" });
+    await expect(openDwi({ ...files, signal: stop.signal })).rejects.toMatchObject({
+      name: "AbortError",
+    });
+  });
+});
+
+describe("bad input", () => {
+  const good: TestImage = { shape: [3, 3, 3, 2], values: Array(54).fill(1) };
+
+  it("is one clear sentence for files that cannot be read", async () => {
+    using directory = temporaryDirectory();
+    const files = writeDwi(directory, good, [0, 1000]);
+    const open = (dwi: string) => inputError(openDwi({ ...files, dwi }));
+    expect(await open(join(directory.path, "none.nii"))).toMatch(/none\.nii" does not exist/);
+    mkdirSync(join(directory.path, "folder"));
+    expect(await open(join(directory.path, "folder"))).toMatch(/is a directory/);
+    expect(await open("/dev/null")).toMatch(/not a regular file/);
+    expect(await open(directory.write("empty.nii", ""))).toMatch(/is empty/);
+    expect(await open(directory.write("text.nii", "hello ".repeat(100)))).toMatch(
+      /not a NIfTI file/,
+    );
+    const bytes = niftiBytes(good);
+    expect(await open(directory.write("cut.nii", bytes.subarray(0, -1)))).toMatch(
+      /cut short: its header promises 568 bytes and it has 567/,
+    );
+    const huge = niftiBytes(good);
+    huge.writeInt16LE(30000, 42);
+    huge.writeInt16LE(30000, 44);
+    expect(await open(directory.write("huge.nii.gz", gzipSync(huge)))).toMatch(/cut short/);
+    expect(await open(directory.image("three.nii", { shape: [3, 3, 3] }))).toMatch(/single 3-D/);
+    expect(await open(directory.image("five.nii", { shape: [3, 3, 3, 2, 2] }))).toMatch(/is 5-D/);
+    expect(await inputError(readNifti(join(directory.path, "none.nii")))).toMatch(/does not exist/);
+  });
+
+  it("is one clear sentence for damaged gzip", async () => {
+    using directory = temporaryDirectory();
+    const shape = [40, 40, 40, 2];
+    const noise = Array.from({ length: 128000 }, (_, i) => (i * 7919) % 32749);
+    const bytes = niftiBytes({ shape, dtype: "int16", values: noise });
+    const files = writeDwi(directory, good, [0, 1000]);
+    const packed = gzipSync(bytes);
+    const open = (name: string, content: Uint8Array) =>
+      inputError(openDwi({ ...files, dwi: directory.write(name, content) }));
+    expect(await open("cut.nii.gz", packed.subarray(0, packed.length >> 1))).toMatch(
+      /cut short: its gzip data end too early/,
+    );
+    expect(await open("tail.nii.gz", packed.subarray(0, -4))).toMatch(/gzip data end too early/);
+    const corrupt = Buffer.from(packed);
+    corrupt.fill(0xff, packed.length >> 1, (packed.length >> 1) + 64);
+    expect(await open("corrupt.nii.gz", corrupt)).toMatch(/gzip data are corrupt/);
+    const wrongSum = Buffer.from(packed);
+    wrongSum[packed.length - 6] ^= 1;
+    expect(await open("sum.nii.gz", wrongSum)).toMatch(/corrupt \(incorrect data check\)/);
+    const garbage = Buffer.concat([packed, Buffer.from("garbage")]);
+    expect(await open("garbage.nii.gz", garbage)).toMatch(/bytes behind its gzip data/);
+    const fewer = gzipSync(bytes.subarray(0, 200000));
+    expect(await open("fewer.nii.gz", fewer)).toMatch(/promises 256352 bytes and it has 200000/);
+    // Padding with zeros, several members and bytes behind the last volume are no damage.
+    const rest = { bval: files.bval, bvec: files.bvec };
+    const padded = directory.write("padded.nii.gz", Buffer.concat([packed, Buffer.alloc(600000)]));
+    const opened = await openDwi({ ...rest, dwi: padded });
+    const digest = createHash("sha256").update(readFileSync(padded)).digest("hex");
+    expect(opened.inputs[0].sha256).toBe(digest);
+    const members = Buffer.concat([
+      gzipSync(bytes.subarray(0, 77777)),
+      gzipSync(bytes.subarray(77777)),
+    ]);
+    const joined = await openDwi({ ...rest, dwi: directory.write("members.nii.gz", members) });
+    expect(rowsOf(joined)).toEqual(rowsOf(opened));
+    const longer = gzipSync(Buffer.concat([bytes, Buffer.from("more")]));
+    const surplus = await openDwi({ ...rest, dwi: directory.write("longer.nii.gz", longer) });
+    expect(surplus.warnings[0]).toMatch(/4 bytes more than its header promises/);
+  });
+
+  it.skipIf(process.getuid?.() !== 0 && process.platform === "win32")(
+    "is one clear sentence for a file without access",
+    async () => {
+      using directory = temporaryDirectory();
+      const files = writeDwi(directory, good, [0, 1000]);
+      chmodSync(directory.path, 0o755);
+      chmodSync(files.dwi, 0);
+      const root = process.getuid?.() === 0;
+      if (root) process.seteuid!(65534);
+      try {
+        expect(await inputError(openDwi(files))).toMatch(/cannot be read: permission denied/);
+      } finally {
+        if (root) process.seteuid!(0);
+      }
+    },
+  );
+
+  it("is one clear sentence for tables that do not fit", async () => {
+    using directory = temporaryDirectory();
+    const files = writeDwi(directory, good, [0, 1000]);
+    const bval = (text: string) =>
+      inputError(openDwi({ ...files, bval: directory.write("x.bval", text) }));
+    expect(await bval("0 1000 1000")).toMatch(/has 3 b-values and ".*dwi\.nii" 2 volumes/);
+    expect(await bval("0 -1000")).toMatch(/b-value -1000/);
+    const bvec = directory.write("x.bvec", "0 1 0\n0 0 0\n0 0 0\n");
+    expect(await inputError(openDwi({ ...files, bvec }))).toMatch(/3 directions and .* 2 volumes/);
+    expect(await inputError(openDwi({ ...files, bval: files.dwi }))).toMatch(
+      /a number should stand/,
+    );
+    const packed = directory.image("x.nii.gz", good);
+    expect(await inputError(openDwi({ ...files, bval: packed }))).toMatch(/not a gradient table/);
+    expect(await inputError(openDwi({ ...files, b0Threshold: -1 }))).toMatch(/b0 threshold is -1/);
+    expect(await inputError(openDwi({ ...files, maxB: Number.NaN }))).toMatch(/largest b-value/);
+    const high = writeDwi(directory, good, [1000, 2000]);
+    expect(await inputError(openDwi(high))).toMatch(/no volume at or below b = 50.*give a mask/);
+    expect(await inputError(openDwi({ ...high, maxB: 500 }))).toMatch(
+      /no volume at or below b = 500/,
+    );
+    expect((await openDwi({ ...files, b0Threshold: 200 })).warnings[0]).toMatch(/is high/);
+  });
+
+  it("is one clear sentence for masks that do not fit", async () => {
+    using directory = temporaryDirectory();
+    const files = writeDwi(directory, good, [0, 1000]);
+    const values = Array(27).fill(1);
+    const mask = (image: Partial<TestImage>) => {
+      const path = directory.image("m.nii", { shape: [3, 3, 3], values, ...image });
+      return openDwi({ ...files, mask: path });
+    };
+    const srow = [2, 0, 0, -9, 0, 2, 0, -8, 0, 0, 2, -7];
+    expect(await inputError(mask({ shape: [3, 3, 4] }))).toMatch(
+      /shape 3 x 3 x 4 .* grid 3 x 3 x 3/,
+    );
+    expect(await inputError(mask({ shape: [3, 3, 3, 2] }))).toMatch(/shape 3 x 3 x 3 x 2/);
+    expect(await inputError(mask({ srow: srow.with(3, 9) }))).toMatch(/x offset 9 against -9 mm/);
+    expect(await inputError(mask({ srow: srow.with(0, -2) }))).toMatch(/row 1\) -2 against 2 mm/);
+    expect(await inputError(mask({ values: [] }))).toMatch(/is empty: no voxel/);
+    expect((await mask({ srow: srow.with(7, -8.001) })).voxels).toHaveLength(27);
+    expect(await inputError(mask({ srow: srow.with(7, -8.01) }))).toMatch(/y offset -8\.01/);
+  });
+});
+
+describe("centreBox", () => {
+  it("is DIPY's cuboid: both ends, whole where the radius does not fit", () => {
+    expect(centreBox([10, 20, 21])).toEqual({ start: [0, 0, 0], shape: [10, 20, 21] });
+    expect(centreBox([145, 174, 22])).toEqual({ start: [62, 77, 1], shape: [21, 21, 21] });
+    expect(centreBox([1, 2, 11])).toEqual({ start: [0, 0, 0], shape: [1, 2, 11] });
+  });
+
+  it.skipIf(spawnSync("/usr/bin/python3", ["-c", "import dipy"]).status !== 0)(
+    "agrees with DIPY's own functions for every length up to 64",
+    () => {
+      const script = `
+import numpy as np, json
+from dipy.reconst.utils import _roi_in_volume, _mask_from_roi
+out = []
+for n in range(1, 65):
+    shape = np.array([n, 23, 23]); c = shape // 2
+    m = _mask_from_roi(shape, c, _roi_in_volume(shape, c, np.array([10, 10, 10])))
+    i = np.nonzero(m.any(axis=(1, 2)))[0]
+    out.append([int(i[0]), int(len(i)), int(m.sum())])
+print(json.dumps(out))`;
+      const { stdout } = spawnSync("/usr/bin/python3", ["-c", script], { encoding: "utf8" });
+      const ours = Array.from({ length: 64 }, (_, i) => {
+        const { start, shape } = centreBox([i + 1, 23, 23]);
+        return [start[0], shape[0], shape[0] * shape[1] * shape[2]];
+      });
+      expect(ours).toEqual(JSON.parse(stdout));
+    },
+  );
+});
+
+describe("voxelsPerSlab", () => {
+  it("cuts at whole blocks of 8 MiB, at most 1 GiB", () => {
+    expect(voxelsPerSlab(1000, 1152)).toBe(1000);
+    const rowBytes = 1152;
+    const perBlock = Math.floor((8 * 1024 * 1024) / rowBytes);
+    const perSlab = voxelsPerSlab(3_658_350, rowBytes);
+    expect(perSlab % perBlock).toBe(0);
+    expect(perSlab * rowBytes).toBeLessThanOrEqual(2 ** 30);
+    expect((perSlab + perBlock) * rowBytes).toBeGreaterThan(2 ** 30);
+  });
+});
