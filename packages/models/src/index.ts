@@ -1,2 +1,7 @@
-export * from "./io/dwi.ts";
+/** Diffusion-MRI models and their data. */
+export * from "./dti.ts";
+export * from "./freewater.ts";
+export * from "./io/index.ts";
+export * from "./kernelHash.ts";
 export * from "./model.ts";
+export * from "./phantom/index.ts";

@@ -1,0 +1,38 @@
+import type { ChunkedModel } from "@fascicle/runtime";
+
+const module = new URL("./kernels.mjs", import.meta.url).href;
+
+export interface TestModelOptions {
+  readonly voxels: number;
+  readonly kernel?: "sums" | "throws" | "diesOnce" | "diesAlways";
+  readonly work?: number;
+  /** The voxel at which a bad kernel misbehaves. */
+  readonly poison?: number;
+  readonly flag?: string;
+  readonly voxelsPerSlab?: number;
+}
+
+/** A model over made-up signals whose answers are easily known. */
+export function testModel(options: TestModelOptions): ChunkedModel {
+  const { voxels, kernel = "sums", work = 10, poison = -1, flag = "" } = options;
+  const width = 5;
+  const voxelsPerSlab = options.voxelsPerSlab ?? voxels;
+  const slabs: SharedArrayBuffer[] = [];
+  for (let first = 0; first < voxels; first += voxelsPerSlab) {
+    const count = Math.min(voxelsPerSlab, voxels - first);
+    const slab = new SharedArrayBuffer(count * width * 4);
+    const samples = new Float32Array(slab);
+    for (let i = 0; i < samples.length; i++) samples[i] = ((first * width + i) * 7919) % 1009;
+    slabs.push(slab);
+  }
+  return {
+    name: "sums",
+    signals: { voxelCount: voxels, width, dtype: "float32", voxelsPerSlab, slabs },
+    outputs: [
+      { name: "sum", width: 1, dtype: "float64", units: "1" },
+      { name: "pair", width: 2, dtype: "float64", units: "1" },
+      { name: "status", width: 1, dtype: "uint8", units: "1" },
+    ],
+    kernel: { module, name: kernel, hash: "test", parameters: { width, work, poison, flag } },
+  };
+}
