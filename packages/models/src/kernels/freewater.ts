@@ -1,5 +1,5 @@
 /** The free-water tensor model of a voxel: a tensor and a share of free water. */
-import { type OutputView, type VoxelKernel, VoxelStatus } from "../model.ts";
+import { InputError, type OutputView, type VoxelKernel, VoxelStatus } from "../model.ts";
 import { eigen3 } from "./eigen3.ts";
 import { createFreeWaterGrid, type FreeWaterGrid, MIN_SIGNAL } from "./freewaterGrid.ts";
 import { createFreeWaterSearch } from "./freewaterSearch.ts";
@@ -45,6 +45,8 @@ interface Voxel {
  * least squares on a grid of f (Hoy et al. 2014; Henriques et al. 2017), and with "nls" then by least
  * squares of the signal in D, S0 and f.
  *
+ * Throws InputError without a b0 volume or where the directions do not determine a tensor.
+ *
  * Outputs: params (13: eigenvalues in mm²/s, falling and not below 0; eigenvector matrix by rows; f),
  * fa, md (mm²/s), f, s0, evaluations (of the nonlinear search; 0 where there was none), status.
  * Water alone is f = 1 with a zero tensor and the s0 that fits best; a voxel without b0 signal is all 0 with status 3.
@@ -74,6 +76,7 @@ function createFitter(parameters: FreeWaterParameters): Fitter {
   const b0 = Int32Array.from(parameters.volumes.keys()).filter(
     (i) => parameters.isB0[parameters.volumes[i]] === 1,
   );
+  if (b0.length === 0) throw new InputError("Free water needs at least one b0 volume.");
   const voxel: Voxel = {
     tensor: new Float64Array(6),
     values: new Float64Array(3),

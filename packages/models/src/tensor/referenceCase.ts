@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import type { Dwi, GradientTable } from "../io/dwi.ts";
+import type { DwiModel, FittedMaps, OutputView, VoxelKernel } from "../model.ts";
 
 const REFERENCE = new URL("../../../../test/fixtures/reference/", import.meta.url);
 
@@ -95,4 +96,26 @@ export function dwiOf(data: ArrayLike<number>, gradients: GradientTable): Dwi {
     inputs: [],
     warnings: [],
   };
+}
+
+/** Fits a model in this thread, with a kernel made of its own parameters. */
+export function fitModel<Extras extends object>(
+  model: DwiModel<Extras>,
+  createKernel: (parameters: never) => VoxelKernel,
+): { maps: FittedMaps["maps"]; extras: Extras } {
+  const { voxelCount, slabs } = model.signals;
+  const views = model.outputs.map(({ width, dtype }): OutputView => {
+    if (dtype === "uint8") return new Uint8Array(voxelCount * width);
+    if (dtype === "uint16") return new Uint16Array(voxelCount * width);
+    return new Float64Array(voxelCount * width);
+  });
+  const kernel = createKernel(model.kernel.parameters as never);
+  kernel.fit(new Float64Array(slabs[0]), 0, voxelCount, views, 0);
+  const maps = Object.fromEntries(
+    model.outputs.map(({ name, width, units }, i) => [
+      name,
+      { data: views[i], shape: [voxelCount, width] as const, units },
+    ]),
+  );
+  return { maps, extras: model.extend({ maps }) };
 }

@@ -1,0 +1,282 @@
+import { describe, expect, it } from "vitest";
+import { VoxelStatus } from "../model.ts";
+import { readReferenceGradients, readReferenceImage } from "../tensor/referenceCase.ts";
+import { tensorTable } from "../tensor/table.ts";
+import {
+  createFreeWaterKernel,
+  FREE_WATER_OUTPUTS,
+  type FreeWaterParameters,
+} from "./freewater.ts";
+
+type Fitted = Record<(typeof FREE_WATER_OUTPUTS)[number][0], Float64Array>;
+
+function parametersOf(
+  name: string,
+  changes: Partial<FreeWaterParameters> = {},
+): FreeWaterParameters {
+  const gradients = readReferenceGradients(name);
+  return {
+    width: gradients.bvals.length,
+    volumes: Int32Array.from(gradients.bvals, (_, i) => i),
+    ...tensorTable(gradients),
+    slope: 1,
+    intercept: 0,
+    method: "nls",
+    isB0: gradients.isB0,
+    gridRounds: 3,
+    ...changes,
+  };
+}
+
+/** Fits in chunks of the given sizes, taken in turn, each with a kernel of its own. */
+function fit(
+  settings: FreeWaterParameters,
+  signals: Float32Array | Float64Array,
+  chunks: readonly number[] = [],
+): Fitted {
+  const count = signals.length / settings.width;
+  const views = FREE_WATER_OUTPUTS.map(([, size]) => new Float64Array(count * size).fill(-7));
+  for (let first = 0, turn = 0; first < count; turn++) {
+    const size = Math.min(count - first, chunks.length > 0 ? chunks[turn % chunks.length] : count);
+    createFreeWaterKernel(settings).fit(signals, first, size, views, first);
+    first += size;
+  }
+  return Object.fromEntries(FREE_WATER_OUTPUTS.map(([name], i) => [name, views[i]])) as Fitted;
+}
+
+/**
+ * Sum of squares left by parameters of 13 with the S0 that suits them best, which is linear. DIPY does
+ * not keep its S0, so both answers are compared at their best S0. Only right where no eigenvalue was
+ * clipped at 0.
+ */
+function costOf(
+  signals: Float64Array,
+  voxel: number,
+  settings: FreeWaterParameters,
+  params: Float64Array,
+): number {
+  const { width, bvals, bvecs } = settings;
+  const row = params.subarray(13 * voxel, 13 * voxel + 13);
+  const models = Array.from(bvals, (b, i) => {
+    const [x, y, z] = bvecs.subarray(3 * i, 3 * i + 3);
+    const exponent = [0, 1, 2].reduce(
+      (sum, k) => sum + row[k] * (x * row[3 + k] + y * row[6 + k] + z * row[9 + k]) ** 2,
+      0,
+    );
+    const water = Math.exp(-b * 3e-3 * (x * x + y * y + z * z));
+    return (1 - row[12]) * Math.exp(-b * exponent) + row[12] * water;
+  });
+  const sample = signals.subarray(voxel * width, (voxel + 1) * width);
+  const product = models.reduce((sum, model, i) => sum + model * sample[i], 0);
+  const s0 = product / models.reduce((sum, model) => sum + model * model, 0);
+  return models.reduce((sum, model, i) => sum + (sample[i] - s0 * model) ** 2, 0);
+}
+
+const CASES = [
+  "freewater_synthetic_noiseless",
+  "freewater_synthetic_2shell",
+  "freewater_synthetic_hcp_scheme",
+  "freewater_real_101dir",
+] as const;
+
+describe("free-water kernel against DIPY", () => {
+  for (const name of CASES) {
+    const { data, count } = readReferenceImage(`${name}/dwi.nii.gz`);
+
+    it(`${name}: the grid gives the same f and tensor in every voxel`, () => {
+      const expected = readReferenceImage(`${name}/expected_wls_params.nii.gz`).data;
+      const fitted = fit(parametersOf(name, { method: "wls" }), data);
+      for (let v = 0; v < count; v++) {
+        expect(Math.abs(fitted.f[v] - expected[13 * v + 12])).toBeLessThan(1e-12);
+        for (let k = 0; k < 3; k++) {
+          const difference = Math.abs(fitted.params[13 * v + k] - expected[13 * v + k]);
+          expect(difference).toBeLessThan(1e-10 * Math.max(expected[13 * v], 1e-4));
+        }
+      }
+      expect(fitted.evaluations.every((n) => n === 0)).toBe(true);
+    });
+
+    it(`${name}: the search gives the same f and never a greater cost`, () => {
+      const settings = parametersOf(name);
+      const expected = readReferenceImage(`${name}/expected_nls_params.nii.gz`).data;
+      const fitted = fit(settings, data);
+      let far = 0;
+      let compared = 0;
+      for (let v = 0; v < count; v++) {
+        const difference = Math.abs(fitted.f[v] - expected[13 * v + 12]);
+        expect(difference).toBeLessThanOrEqual(5e-4);
+        if (difference > 1e-5) far++;
+        expect(fitted.params[13 * v + 12]).toBe(fitted.f[v]);
+        if (fitted.params[13 * v + 2] === 0 || expected[13 * v + 2] === 0) continue;
+        compared++;
+        let energy = 0;
+        for (let i = v * settings.width; i < (v + 1) * settings.width; i++) energy += data[i] ** 2;
+        const ours = costOf(data, v, settings, fitted.params);
+        const theirs = costOf(data, v, settings, expected);
+        expect(ours).toBeLessThanOrEqual(theirs * (1 + 1e-9) + 1e-18 * energy);
+      }
+      expect(far).toBeLessThanOrEqual(0.01 * count);
+      expect(compared).toBeGreaterThan(0.5 * count);
+      expect(fitted.status.every((status) => status === VoxelStatus.fitted)).toBe(true);
+      expect(fitted.evaluations.every((n) => n <= 40)).toBe(true);
+    });
+  }
+
+  it("comes from the coarse grid to the optimum that the fine grid leads to", () => {
+    // DIPY starts from three rounds of the grid; here every search starts from the first alone.
+    for (const name of CASES) {
+      const { data } = readReferenceImage(`${name}/dwi.nii.gz`);
+      const fine = readReferenceImage(`${name}/expected_nls_params.nii.gz`).data;
+      const coarse = fit(parametersOf(name, { gridRounds: 1 }), data);
+      for (let v = 0; v < coarse.f.length; v++) {
+        expect(Math.abs(coarse.f[v] - fine[13 * v + 12])).toBeLessThan(5e-4);
+      }
+    }
+  });
+});
+
+describe("free-water kernel in odd voxels", () => {
+  const name = "freewater_synthetic_2shell";
+  const settings = parametersOf(name);
+  const { width } = settings;
+  const { data } = readReferenceImage(`${name}/dwi.nii.gz`);
+  const good = data.slice(0, width);
+  const b0Count = settings.isB0.filter((flag) => flag === 1).length;
+
+  /** The first reference voxel with changes, fitted. */
+  function fitChanged(change: (signals: Float64Array) => void, changes = {}): Fitted {
+    const signals = good.slice();
+    change(signals);
+    return fit({ ...settings, ...changes }, signals);
+  }
+
+  function expectNothing(fitted: Fitted, status: number): void {
+    expect(fitted.status[0]).toBe(status);
+    for (const [field] of FREE_WATER_OUTPUTS) {
+      if (field !== "status") expect(fitted[field].every((x) => Object.is(x, 0))).toBe(true);
+    }
+  }
+
+  for (const method of ["nls", "wls"] as const) {
+    it(`gives nothing for samples that are not finite or no signal (${method})`, () => {
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+        expectNothing(
+          fitChanged((s) => s.fill(value, 20, 21), { method }),
+          VoxelStatus.notFinite,
+        );
+      }
+      expectNothing(
+        fitChanged((s) => s.fill(0), { method }),
+        VoxelStatus.noSignal,
+      );
+      expectNothing(
+        fitChanged((s) => s.fill(-5), { method }),
+        VoxelStatus.noSignal,
+      );
+      const b0Gone = (s: Float64Array, value: number) => {
+        for (let i = 0; i < width; i++) if (settings.isB0[i] === 1) s[i] = value;
+      };
+      expectNothing(
+        fitChanged((s) => b0Gone(s, -100), { method }),
+        VoxelStatus.noSignal,
+      );
+      expectNothing(
+        fitChanged((s) => b0Gone(s, 0), { method }),
+        VoxelStatus.noSignal,
+      );
+    });
+
+    it(`fits a voxel with one zero or negative sample, and the others as ever (${method})`, () => {
+      const plain = fit({ ...settings, method }, good);
+      for (const value of [0, -30]) {
+        const fitted = fitChanged((s) => s.fill(value, 20, 21), { method });
+        expect(fitted.status[0]).toBe(VoxelStatus.fitted);
+        expect(fitted.params.every(Number.isFinite)).toBe(true);
+        expect(fitted.f[0]).not.toBe(plain.f[0]);
+      }
+      const mixed = new Float64Array(3 * width).fill(Number.NaN);
+      mixed.set(good, width);
+      const amid = fit({ ...settings, method }, mixed);
+      expect(amid.params.subarray(13, 26)).toEqual(plain.params);
+    });
+  }
+
+  it("is singular where too few samples have signal", () => {
+    const fitted = fitChanged((s) => s.fill(0, b0Count));
+    expectNothing(fitted, VoxelStatus.singular);
+  });
+
+  it("takes a constant signal for tissue without diffusion", () => {
+    const fitted = fitChanged((s) => s.fill(500));
+    expect(fitted.status[0]).toBe(VoxelStatus.fitted);
+    expect(fitted.f[0]).toBeLessThan(1e-6);
+    expect(fitted.params[0]).toBeLessThan(1e-8);
+    expect(fitted.s0[0]).toBeCloseTo(500, 4);
+  });
+
+  it("gives f = 1, no tensor and the S0 of water to pure water", () => {
+    for (const method of ["nls", "wls"] as const) {
+      const fitted = fitChanged(
+        (s) => {
+          for (let i = 0; i < width; i++) s[i] = 800 * Math.exp(-settings.bvals[i] * 3e-3);
+        },
+        { method },
+      );
+      expect([...fitted.params]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+      expect([fitted.f[0], fitted.fa[0], fitted.md[0], fitted.status[0]]).toEqual([1, 0, 0, 0]);
+      expect(fitted.s0[0]).toBeCloseTo(800, 5);
+    }
+  });
+
+  it("has its cliff at a mean diffusivity of 2.7e-3", () => {
+    const isotropic = (diffusivity: number) =>
+      fitChanged((s) => {
+        for (let i = 0; i < width; i++) s[i] = 800 * Math.exp(-settings.bvals[i] * diffusivity);
+      });
+    expect(isotropic(2.69e-3).f[0]).toBeLessThan(1e-4);
+    expect(isotropic(2.71e-3).f[0]).toBe(1);
+  });
+
+  it("does not depend on the unit of the signal", () => {
+    const few = data.subarray(0, 150 * width);
+    const base = fit(settings, few);
+    for (const slope of [1e-5, 1e12]) {
+      const scaled = fit({ ...settings, slope }, few);
+      for (let v = 0; v < 150; v++) {
+        expect(Math.abs(scaled.f[v] - base.f[v])).toBeLessThan(1e-6);
+        expect(Math.abs(scaled.s0[v] / base.s0[v] / slope - 1)).toBeLessThan(1e-6);
+      }
+    }
+  });
+
+  it("gives the same bytes for any chunks and for float32 signals", () => {
+    for (const method of ["nls", "wls"] as const) {
+      const few = Float32Array.from(data.subarray(0, 120 * width));
+      const whole = fit({ ...settings, method }, few);
+      const runs = [
+        ...[[1], [13, 2, 40], [119]].map((chunks) => fit({ ...settings, method }, few, chunks)),
+        fit({ ...settings, method }, Float64Array.from(few)),
+      ];
+      for (const run of runs) {
+        for (const [field] of FREE_WATER_OUTPUTS) {
+          expect(Buffer.from(run[field].buffer).equals(Buffer.from(whole[field].buffer))).toBe(
+            true,
+          );
+        }
+      }
+    }
+  });
+
+  it("uses the chosen volumes only", () => {
+    const volumes = Int32Array.from(settings.volumes.filter((i) => i % 3 !== 2));
+    const spoilt = good.map((x, i) => (i % 3 === 2 ? Number.NaN : x));
+    const fitted = fit({ ...settings, volumes }, spoilt);
+    expect(fitted.status[0]).toBe(VoxelStatus.fitted);
+    expect(fitted.params).toEqual(fit({ ...settings, volumes }, good).params);
+  });
+
+  it("refuses to be made without a b0", () => {
+    const isB0 = new Uint8Array(width);
+    expect(() => createFreeWaterKernel({ ...settings, isB0 })).toThrow(/b0/);
+  });
+});
