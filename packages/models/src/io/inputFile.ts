@@ -128,18 +128,16 @@ async function* inflate(file: InputFile, options: ReadOptions): AsyncGenerator<B
   const gunzip = createGunzip(settings);
   const state = { ended: false, closed: new Promise<void>((done) => gunzip.once("close", done)) };
   const feeding = feed();
-  let inflatedBytes = 0;
   try {
     for await (const piece of gunzip as AsyncIterable<Buffer>) {
       options.signal?.throwIfAborted();
-      inflatedBytes += piece.length;
       yield piece;
     }
     state.ended = true;
     gunzip.destroy();
     await feeding;
   } catch (error) {
-    throw inflateError(error, file, inflatedBytes);
+    throw inflateError(error, file);
   } finally {
     gunzip.destroy();
     await feeding;
@@ -163,7 +161,7 @@ async function* inflate(file: InputFile, options: ReadOptions): AsyncGenerator<B
   }
 }
 
-function inflateError(error: unknown, file: InputFile, inflatedBytes: number): unknown {
+function inflateError(error: unknown, file: InputFile): unknown {
   const errno = (error as { errno?: number }).errno;
   const code = (error as NodeJS.ErrnoException).code;
   if (typeof code !== "string" || !code.startsWith("Z_")) return error;
@@ -173,7 +171,8 @@ function inflateError(error: unknown, file: InputFile, inflatedBytes: number): u
     );
   }
   const message = (error as Error).message;
-  if (inflatedBytes > 0 && /incorrect header check|unknown compression method/.test(message)) {
+  // The file does begin with the gzip magic, so it is a later member that does not.
+  if (message === "incorrect header check") {
     return new InputError(
       `${file.subject} has bytes behind its gzip data that do not belong there; copy or download it again.`,
     );

@@ -26,7 +26,7 @@ const samples: Record<NiftiDtype, (number | bigint)[]> = {
   int32: [-(2 ** 31), -1, 2 ** 24 + 1, 2 ** 31 - 1],
   uint64: [0n, 1n, 2n ** 53n - 1n, 2n ** 64n - 1n],
   int64: [-(2n ** 63n), -1n, 2n ** 53n - 1n, 2n ** 53n + 1n],
-  float32: [0, -1.5, 3.4028234663852886e38, 1e-45],
+  float32: [0, -1.5, 3.4028234663852886e38, 2 ** -149],
   float64: [0, -1.5, 0.1, 5e-324],
 };
 const float64Types: readonly NiftiDtype[] = ["uint32", "int32", "uint64", "int64", "float64"];
@@ -391,12 +391,12 @@ describe("bad input", () => {
     expect(await inputError(openDwi({ ...files, bval: packed }))).toMatch(/not a gradient table/);
     expect(await inputError(openDwi({ ...files, b0Threshold: -1 }))).toMatch(/b0 threshold is -1/);
     expect(await inputError(openDwi({ ...files, maxB: Number.NaN }))).toMatch(/largest b-value/);
+    expect((await openDwi({ ...files, b0Threshold: 200 })).warnings[0]).toMatch(/is high/);
     const high = writeDwi(directory, good, [1000, 2000]);
     expect(await inputError(openDwi(high))).toMatch(/no volume at or below b = 50.*give a mask/);
     expect(await inputError(openDwi({ ...high, maxB: 500 }))).toMatch(
       /no volume at or below b = 500/,
     );
-    expect((await openDwi({ ...files, b0Threshold: 200 })).warnings[0]).toMatch(/is high/);
   });
 
   it("is one clear sentence for masks that do not fit", async () => {
