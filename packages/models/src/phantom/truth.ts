@@ -38,12 +38,17 @@ export function phantomTruthMaps(phantom: Phantom): PhantomTruthMaps {
   return maps;
 }
 
-/** One volume of the true directions: component 0..8 (x, y, z of the first fibre, then the others). */
+/**
+ * One volume of the true directions: component 0..8 (x, y, z of the strongest fibre, then of the
+ * others) of vectors along the grid's axes, as long as the fibre's share of the tissue.
+ */
 export function phantomDirectionVolume(phantom: Phantom, component: number): Float32Array {
   const [nx, ny, nz] = phantom.shape;
+  const { directions, fractions } = phantom.truth;
   const volume = new Float32Array(nx * ny * nz);
+  const fibre = Math.floor(component / 3);
   phantom.voxels.forEach((at, v) => {
-    volume[at] = phantom.truth.directions[3 * mostFibres * v + component];
+    volume[at] = fractions[mostFibres * v + fibre] * directions[3 * mostFibres * v + component];
   });
   return volume;
 }

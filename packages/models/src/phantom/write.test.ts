@@ -70,6 +70,17 @@ describe("writePhantom", () => {
     }
     const directions = await readNifti(join(directory, phantomFiles.directions));
     expect(directions.shape).toEqual([16, 18, 12, 9]);
+    const { truth, voxels } = phantom;
+    const v = truth.fibres.indexOf(2);
+    const stored = Array.from(
+      { length: 9 },
+      (_, k) => directions.data[k * 16 * 18 * 12 + voxels[v]],
+    );
+    for (let k = 0; k < 9; k++) {
+      const share = truth.fractions[3 * v + Math.floor(k / 3)];
+      expect(stored[k]).toBeCloseTo(share * truth.directions[9 * v + k], 6);
+    }
+    expect(Math.hypot(stored[3], stored[4], stored[5])).toBeGreaterThan(0.1);
     const json: unknown = JSON.parse(await readFile(join(directory, phantomFiles.options), "utf8"));
     expect(json).toEqual({ ...options, snr: 30 });
   });

@@ -27,7 +27,10 @@ export const phantomFiles = {
   md: "true_md.nii.gz",
   f: "true_f.nii.gz",
   fibres: "true_fibres.nii.gz",
-  /** 9 volumes: x, y, z of each of three unit vectors along the axes of the grid, as in dwi.bvec. */
+  /**
+   * 9 volumes: x, y, z of each of three vectors along the axes of the grid, as in dwi.bvec, as long as
+   * the fibre's share of the tissue.
+   */
   directions: "true_directions.nii.gz",
   /** Size, scheme, SNR and seed. */
   options: "phantom.json",

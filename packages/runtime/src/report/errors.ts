@@ -6,11 +6,15 @@ export interface ErrorRow {
   readonly median: number;
   /** 95th percentile. */
   readonly p95: number;
+  /** Share of the voxels where the table's `matchedLabel` holds. */
+  readonly matched?: number;
 }
 
 export interface ErrorTable {
   readonly title: string;
   readonly units: string;
+  /** Heading of a last column of shares, such as how often the number of fibres was right. */
+  readonly matchedLabel?: string;
   readonly rows: readonly ErrorRow[];
 }
 
@@ -54,23 +58,34 @@ export function percentile(values: readonly number[], p: number): number {
   return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
 }
 
+/** One voxel's error; `matched` is counted where the table has a `matchedLabel`. */
+export interface ErrorEntry {
+  readonly tissue: TissueClass;
+  readonly error: number;
+  readonly matched?: boolean;
+}
+
 /** A table of values by class, in the order of `tissueClasses`; classes without voxels are left out. */
 export function tableByClass(
   title: string,
   units: string,
-  entries: readonly { readonly tissue: TissueClass; readonly error: number }[],
+  entries: readonly ErrorEntry[],
+  matchedLabel?: string,
 ): ErrorTable {
   const rows = tissueClasses.flatMap((label) => {
-    const errors = entries.filter(({ tissue }) => tissue === label).map(({ error }) => error);
-    if (errors.length === 0) return [];
-    return {
+    const own = entries.filter(({ tissue }) => tissue === label);
+    if (own.length === 0) return [];
+    const errors = own.map(({ error }) => error);
+    const row = {
       label,
-      voxels: errors.length,
+      voxels: own.length,
       median: percentile(errors, 0.5),
       p95: percentile(errors, 0.95),
     };
+    if (matchedLabel === undefined) return [row];
+    return [{ ...row, matched: own.filter(({ matched }) => matched).length / own.length }];
   });
-  return { title, units, rows };
+  return { title, units, matchedLabel, rows };
 }
 
 /**
@@ -85,7 +100,7 @@ export function errorTable(
   truth: VoxelTruth,
   counts: (row: number) => boolean = () => true,
 ): ErrorTable {
-  const entries: { tissue: TissueClass; error: number }[] = [];
+  const entries: ErrorEntry[] = [];
   for (let row = 0; row < fitted.length; row++) {
     const error = Math.abs(fitted[row] - expected[row]);
     if (counts(row) && Number.isFinite(error)) {

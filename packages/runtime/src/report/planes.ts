@@ -27,7 +27,7 @@ export interface Plane {
   readonly labels: { left: string; right: string; top: string; bottom: string };
   /** Flat grid index at (column, row). */
   readonly gridIndex: (column: number, row: number) => number;
-  /** Turns a vector along the file's axes to (image right, image up, towards the viewer). */
+  /** Turns a vector in patient axes to (image right, image up, towards the viewer). */
   readonly toView: (vector: readonly number[]) => [number, number, number];
 }
 
@@ -97,11 +97,11 @@ export function planeAt(grid: Grid, name: PlaneName, index: number): Plane {
       (acrossUp ? column : width - 1 - column) * strides[across.axis] +
       (rowsDown ? height - 1 - row : row) * strides[upward.axis] +
       index * strides[cut.axis],
-    toView: (vector) => {
-      const x = (acrossUp ? 1 : -1) * vector[across.axis];
-      const y = (rowsDown ? 1 : -1) * vector[upward.axis];
-      return [x, y, cut.sign * view.towards * vector[cut.axis]];
-    },
+    toView: (vector) => [
+      view.right[1] * vector[view.right[0]],
+      view.up[1] * vector[view.up[0]],
+      view.towards * vector[view.cut],
+    ],
   };
 }
 

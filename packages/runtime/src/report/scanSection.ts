@@ -1,0 +1,98 @@
+/** The part of the page for the scan itself: what the models were given. */
+import type { Dwi } from "@fascicle/models";
+import { windowOf } from "./colours.ts";
+import type { MapFigure, ReportSection } from "./input.ts";
+import type { Plane } from "./planes.ts";
+import { type DisplaySlice, sliceOf, summariseSlices } from "./slices.ts";
+import type { PhantomVoxels } from "./truth.ts";
+
+/** Volumes whose b differs by no more than this belong to one shell, s/mm². */
+const shellWidth = 100;
+
+export interface Shell {
+  /** Mean b of its volumes, s/mm². */
+  readonly b: number;
+  readonly volumes: readonly number[];
+}
+
+/** The scan's shells, lowest first; b0 volumes are the first if there are any. */
+export function shellsOf(dwi: Dwi): Shell[] {
+  const { bvals, isB0 } = dwi.gradients;
+  const order = [...bvals.keys()].sort((a, b) => bvals[a] - bvals[b]);
+  const groups: number[][] = [];
+  for (const volume of order) {
+    const last = groups.at(-1);
+    const together =
+      last !== undefined &&
+      isB0[last[0]] === isB0[volume] &&
+      (isB0[volume] === 1 || bvals[volume] - bvals[last[0]] <= shellWidth);
+    if (together) last.push(volume);
+    else groups.push([volume]);
+  }
+  return groups.map((volumes) => ({
+    b: Math.round(volumes.reduce((sum, volume) => sum + bvals[volume], 0) / volumes.length),
+    volumes,
+  }));
+}
+
+export function scanSection(
+  dwi: Dwi,
+  planes: readonly Plane[],
+  truth: PhantomVoxels | undefined,
+): ReportSection {
+  const shells = shellsOf(dwi);
+  const shown = shells.length > 1 ? [shells[0], shells[shells.length - 1]] : shells;
+  const figures: MapFigure[] = shown.map((shell) => {
+    const fitted = meanSlices(dwi, planes, shell.volumes);
+    const count = shell.volumes.length;
+    return {
+      kind: "map",
+      name: `b = ${shell.b} s/mm²`,
+      description: `mean of ${count} volume${count === 1 ? "" : "s"}`,
+      units: "1",
+      window: windowOf(fitted),
+      ramp: "grey",
+      fitted,
+    };
+  });
+  if (truth !== undefined) {
+    const grid = { ...dwi.geometry, voxels: dwi.voxels };
+    const slices = summariseSlices(grid, truth.fibres, { planes: [...planes] });
+    figures.push({
+      kind: "map",
+      name: "True number of fibres",
+      description: "none in grey matter and water, up to three where bundles cross",
+      units: "1",
+      window: [0, 3],
+      ramp: "ember",
+      fitted: slices,
+    });
+  }
+  const table = shells.map(({ b, volumes }) => `${volumes.length} at b = ${b}`).join(", ");
+  return {
+    title: "The scan",
+    lead: `${dwi.gradients.bvals.length} volumes: ${table} s/mm².`,
+    figures,
+    errors: [],
+    warnings: dwi.warnings,
+  };
+}
+
+function meanSlices(
+  dwi: Dwi,
+  planes: readonly Plane[],
+  volumes: readonly number[],
+): DisplaySlice[] {
+  const { signals, scale } = dwi;
+  const slabs = signals.slabs.map((slab) =>
+    signals.dtype === "float32" ? new Float32Array(slab) : new Float64Array(slab),
+  );
+  const mean = (row: number) => {
+    const slab = slabs[Math.floor(row / signals.voxelsPerSlab)];
+    const at = (row % signals.voxelsPerSlab) * signals.width;
+    let sum = 0;
+    for (const volume of volumes) sum += slab[at + volume];
+    return scale.slope * (sum / volumes.length) + scale.intercept;
+  };
+  return planes.map((plane) => sliceOf(plane, dwi.voxels, mean));
+}
