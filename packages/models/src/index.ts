@@ -1,4 +1,5 @@
 /** Diffusion-MRI models and their data. */
+export * from "./csd.ts";
 export * from "./dti.ts";
 export * from "./freewater.ts";
 export * from "./io/index.ts";

@@ -54,8 +54,11 @@ const logVariable = "RUNTIME_OWN_LOG";
  * Starts this command again in the background, with its log in `logFile`, and resolves with the first line it
  * prints; where it ends before, with its exit code and what it logged.
  */
-export async function startDetached(logFile: string): Promise<
-  { readonly line: string; readonly pid: number } | { readonly exitCode: number; readonly output: string }
+export async function startDetached(
+  logFile: string,
+): Promise<
+  | { readonly line: string; readonly pid: number }
+  | { readonly exitCode: number; readonly output: string }
 > {
   const words = process.argv.slice(2).filter((word) => word !== "--detach");
   const descriptor = openSync(logFile, "w", 0o600);

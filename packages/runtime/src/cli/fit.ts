@@ -1,23 +1,32 @@
 /** `runtime fit csd|freewater|dti`. */
-import { SlabAllocator } from "@fascicle/object-store";
-import { parseJoinString } from "@fascicle/transport";
+
 import {
   checkWritable,
   csd,
-  type DwiModel,
   type Dwi,
+  type DwiModel,
   dti,
   freeWater,
   openDwi,
   saveMaps,
 } from "@fascicle/models";
+import { SlabAllocator } from "@fascicle/object-store";
+import { parseJoinString } from "@fascicle/transport";
 import { Command, Option } from "commander";
 import { type Cluster, connect } from "../client/connect.ts";
 import { NotYetError, UsageError } from "../errors.ts";
 import { fitChunked } from "../fit/fitChunked.ts";
 import type { EngineName, Receipt } from "../fit/receipt.ts";
 import { addModelOptions, type ModelName, type ModelOptions } from "./fitModels.ts";
-import { formatBytes, formatSeconds, grouped, parseBytes, parseChunks, parseCount, parseNumber } from "./parse.ts";
+import {
+  formatBytes,
+  formatSeconds,
+  grouped,
+  parseBytes,
+  parseChunks,
+  parseCount,
+  parseNumber,
+} from "./parse.ts";
 import { ProgressBar } from "./progressBar.ts";
 import { interruptible } from "./signals.ts";
 import { noteSpillOptions } from "./start.ts";
@@ -45,7 +54,9 @@ export interface FitCommandOptions extends ModelOptions {
 }
 
 export function addFitCommand(program: Command): void {
-  const fit = program.command("fit").description("fit a model in every voxel of a diffusion volume");
+  const fit = program
+    .command("fit")
+    .description("fit a model in every voxel of a diffusion volume");
   for (const name of ["csd", "freewater", "dti"] as const) {
     const command = new Command(name);
     addCommonOptions(command);
@@ -59,43 +70,53 @@ export function addFitCommand(program: Command): void {
 
 function addCommonOptions(command: Command): void {
   command
-    .requiredOption("--dwi FILE", "diffusion-weighted volume, NIfTI (.nii, .nii.gz)")
-    .requiredOption("--bval FILE", "b-values, FSL format, s/mm²")
-    .requiredOption("--bvec FILE", "gradient directions, FSL format (3xN or Nx3)")
-    .option("--mask FILE", "voxels to fit (default: those whose mean b0 signal is above zero)")
-    .requiredOption("--out DIR", "directory for the maps; existing maps are replaced")
-    .option("--chunks N", "number of chunks, or auto", parseChunks, "auto")
+    .requiredOption("--dwi <FILE>", "diffusion-weighted volume, NIfTI (.nii, .nii.gz)")
+    .requiredOption("--bval <FILE>", "b-values, FSL format, s/mm²")
+    .requiredOption("--bvec <FILE>", "gradient directions, FSL format (3xN or Nx3)")
+    .option("--mask <FILE>", "voxels to fit (default: those whose mean b0 signal is above zero)")
+    .requiredOption("--out <DIR>", "directory for the maps; existing maps are replaced")
+    .option("--chunks <N>", "number of chunks, or auto", parseChunks, "auto")
     .addOption(
       new Option(
-        "--engine NAME",
+        "--engine <NAME>",
         "serial (one thread), local (threads of this process) or cluster (default: cluster with --join or RUNTIME_JOIN, else local)",
       ).choices(["serial", "local", "cluster"]),
     )
-    .option("--join JOIN_STRING", "fit on the workers of this head")
-    .option("--workers N", "threads, or slots of the cluster, at most (default: all)", parseCount(1, 100_000))
-    .option("--wait SECONDS", "how long to wait for a first worker", parseCount(0, 1e6), 30)
-    .option("--object-memory SIZE", "limit for signals and results in shared memory", parseBytes)
-    .option("--spill-dir DIR", "where objects would spill (this version keeps them in memory)")
+    .option("--join <JOIN_STRING>", "fit on the workers of this head")
+    .option(
+      "--workers <N>",
+      "threads, or slots of the cluster, at most (default: all)",
+      parseCount(1, 100_000),
+    )
+    .option("--wait <SECONDS>", "how long to wait for a first worker", parseCount(0, 1e6), 30)
+    .option("--object-memory <SIZE>", "limit for signals and results in shared memory", parseBytes)
+    .option("--spill-dir <DIR>", "where objects would spill (this version keeps them in memory)")
     .addOption(
-      new Option("--dtype TYPE", "number type of the maps").choices(["float32", "float64"]).default("float32"),
+      new Option("--dtype <TYPE>", "number type of the maps")
+        .choices(["float32", "float64"])
+        .default("float32"),
     )
     .addOption(
-      new Option("--precision TYPE", "arithmetic (float32 is not in this version)")
+      new Option("--precision <TYPE>", "arithmetic (float32 is not in this version)")
         .choices(["float64", "float32"])
         .default("float64"),
     )
     .option(
-      "--b0-threshold B",
+      "--b0-threshold <B>",
       "volumes with b at or below this are b0, s/mm²",
       parseNumber((value) => value >= 0, "it must be a b-value of at least 0."),
       50,
     )
     .option(
-      "--max-b B",
+      "--max-b <B>",
       "leave out volumes with a larger b, s/mm²",
       parseNumber((value) => value > 0, "it must be a b-value above 0."),
     )
-    .addOption(new Option("--nifti ENDING", "file ending of the maps").choices(["nii.gz", "nii"]).default("nii.gz"))
+    .addOption(
+      new Option("--nifti <ENDING>", "file ending of the maps")
+        .choices(["nii.gz", "nii"])
+        .default("nii.gz"),
+    )
     .option("--resume", "continue an interrupted fit (not in this version)")
     .option("--json", "print the receipt as one JSON object");
 }
@@ -161,7 +182,9 @@ function refuseLater(options: FitCommandOptions): void {
 
 function engineOf({ engine, join }: FitCommandOptions): EngineName {
   if (join !== undefined && engine !== undefined && engine !== "cluster") {
-    throw new UsageError(`--join fits on a cluster, --engine ${engine} does not: leave one of them out.`);
+    throw new UsageError(
+      `--join fits on a cluster, --engine ${engine} does not: leave one of them out.`,
+    );
   }
   if (engine !== undefined) return engine;
   return join !== undefined || process.env.RUNTIME_JOIN ? "cluster" : "local";

@@ -16,38 +16,41 @@ export function addModelOptions(command: Command, name: ModelName): void {
   }
   const [description, methods] =
     name === "freewater"
-      ? ["free-water elimination with a tissue tensor (needs at least two shells and b0)", ["nls", "wls"]]
+      ? [
+          "free-water elimination with a tissue tensor (needs at least two shells and b0)",
+          ["nls", "wls"],
+        ]
       : ["diffusion tensor", ["wls", "ols"]];
   command
     .description(description as string)
-    .addOption(new Option("--method NAME", "how to fit").choices(methods).default(methods[0]));
+    .addOption(new Option("--method <NAME>", "how to fit").choices(methods).default(methods[0]));
 }
 
 function addCsdOptions(command: Command): void {
   const positive = parseNumber((value) => value > 0, "it must be a number above zero.");
   command
     .description("constrained spherical deconvolution: fibre orientation distributions")
-    .option("--sh-order N", "even order of the spherical harmonics", parseOrder, 8)
+    .option("--sh-order <N>", "even order of the spherical harmonics", parseOrder, 8)
     .option(
-      "--response R",
+      "--response <R>",
       "single-fibre response: auto, E1,E2,E3,S0 (eigenvalues in mm²/s and b0 signal), or an MRtrix3 response file",
       parseResponse,
       "auto",
     )
-    .option("--shell B", "b-value of the shell to fit, largest, or all", parseShell, "largest")
+    .option("--shell <B>", "b-value of the shell to fit, largest, or all", parseShell, "largest")
     .addOption(
-      new Option("--sh-basis NAME", "basis and frame of the coefficients")
+      new Option("--sh-basis <NAME>", "basis and frame of the coefficients")
         .choices(["descoteaux07", "mrtrix3"])
         .default("descoteaux07"),
     )
-    .option("--lambda N", "weight of the constraint", positive, 1)
+    .option("--lambda <N>", "weight of the constraint", positive, 1)
     .option(
-      "--tau N",
+      "--tau <N>",
       "constraint threshold, as a share of the mean amplitude",
       parseNumber((value) => value >= 0, "it must be a number of at least zero."),
       0.1,
     )
-    .option("--iterations N", "at most so many", parseCount(1, 1_000_000), 50);
+    .option("--iterations <N>", "at most so many", parseCount(1, 1_000_000), 50);
 }
 
 function parseOrder(text: string): number {

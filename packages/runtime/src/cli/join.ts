@@ -48,17 +48,24 @@ export function addJoinCommand(program: Command): void {
   program
     .command("join")
     .description("work for a head until it stops")
-    .argument("[JOIN_STRING]", "printed by `runtime start --head` (default: RUNTIME_JOIN, else your head on this host)")
-    .option("--join-file FILE", "read the join string from a file")
-    .option("--cpus N", "slots of each worker process (default: all cores, shared among --agents)", parseCount(1, 4096))
-    .option("--agents N", "worker processes", parseCount(1, 256), 1)
+    .argument(
+      "[JOIN_STRING]",
+      "printed by `runtime start --head` (default: RUNTIME_JOIN, else your head on this host)",
+    )
+    .option("--join-file <FILE>", "read the join string from a file")
+    .option(
+      "--cpus <N>",
+      "slots of each worker process (default: all cores, shared among --agents)",
+      parseCount(1, 4096),
+    )
+    .option("--agents <N>", "worker processes", parseCount(1, 256), 1)
     .addOption(
-      new Option("--object-memory SIZE", "shared memory of each worker process")
+      new Option("--object-memory <SIZE>", "shared memory of each worker process")
         .argParser(parseBytes)
         .default(parseBytes(defaultObjectMemory), defaultObjectMemory),
     )
-    .option("--spill-dir DIR", "where objects would spill (this version keeps them in memory)")
-    .option("--spill-limit SIZE", "how much may spill (this version keeps objects in memory)")
+    .option("--spill-dir <DIR>", "where objects would spill (this version keeps them in memory)")
+    .option("--spill-limit <SIZE>", "how much may spill (this version keeps objects in memory)")
     .option("--detach", "run in the background")
     .action(async (text: string | undefined, options: JoinOptions) => {
       noteSpillOptions(options);
@@ -136,7 +143,9 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
         log.info("the head has stopped");
         return exitCodes.done;
       }
-      log.warn(`lost the head (${ended.reason}); trying for ${reconnectLimitMs / 1000} s to find it again`);
+      log.warn(
+        `lost the head (${ended.reason}); trying for ${reconnectLimitMs / 1000} s to find it again`,
+      );
       const again = await reconnect(connect, signal);
       if (again === undefined) return exitCodes.interrupted;
       agent = again;

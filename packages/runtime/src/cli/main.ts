@@ -14,8 +14,7 @@ import { addStopCommand } from "./stop.ts";
 
 const program = new Command("runtime")
   .description("Fits diffusion-MRI models in chunks, on every core of one machine or of many.")
-  .version(version)
-  .helpOption("--help", "show this help")
+  .version(version, "--version", "print the version")
   .helpCommand(false)
   .showHelpAfterError("(runtime COMMAND --help tells more)");
 
@@ -30,7 +29,7 @@ exitByThrowing(program);
 
 /** Commander would end the process itself; errors go our way instead. */
 function exitByThrowing(command: Command): void {
-  command.exitOverride().configureOutput({
+  command.helpOption("--help", "show this help").exitOverride().configureOutput({
     outputError: (text, write) => write(text.replace(/^error: /, "runtime: ")),
   });
   for (const child of command.commands) exitByThrowing(child);

@@ -18,18 +18,20 @@ export function addPhantomCommand(program: Command): void {
   program
     .command("phantom")
     .description("write a diffusion phantom with known truth")
-    .requiredOption("--out DIR", "directory for the files")
-    .option("--size X,Y,Z", "voxels along each axis", parseSize)
+    .requiredOption("--out <DIR>", "directory for the files")
+    .option("--size <X,Y,Z>", "voxels along each axis", parseSize)
     .addOption(
-      new Option("--scheme NAME", "gradient scheme").choices(["hcp", "64dir", "2shell"]).default("hcp"),
+      new Option("--scheme <NAME>", "gradient scheme")
+        .choices(["hcp", "64dir", "2shell"])
+        .default("hcp"),
     )
     .option(
-      "--snr N",
+      "--snr <N>",
       "signal-to-noise ratio of white matter at b=0",
       parseNumber((value) => value > 0, "it must be a number above zero."),
       30,
     )
-    .option("--seed N", "seed of the noise", parseCount(0, 2 ** 32 - 1), 1)
+    .option("--seed <N>", "seed of the noise", parseCount(0, 2 ** 32 - 1), 1)
     .action(async (options: PhantomOptions) => {
       const bar = new ProgressBar(process.stderr);
       await interruptible(async (signal) => {

@@ -38,22 +38,33 @@ export function addStartCommand(program: Command): void {
     .command("start")
     .description("start a head on this host, with a worker of its own")
     .option("--head", "start a head (required)")
-    .option("--host ADDRESS", "address to listen on", "127.0.0.1")
-    .option("--advertise HOST", "name or address that workers reach it by (default: that of --host)")
-    .option("--port N", `port; 0 takes a free one (default: ${defaultPort})`, parseCount(0, 65535))
-    .option("--cpus N", "slots of its own worker; 0 for none (default: all cores)", parseCount(0, 4096))
+    .option("--host <ADDRESS>", "address to listen on", "127.0.0.1")
+    .option(
+      "--advertise <HOST>",
+      "name or address that workers reach it by (default: that of --host)",
+    )
+    .option("--port <N>", `port; 0 takes a free one (default: ${defaultPort})`, parseCount(0, 65535))
+    .option(
+      "--cpus <N>",
+      "slots of its own worker; 0 for none (default: all cores)",
+      parseCount(0, 4096),
+    )
     .addOption(
-      new Option("--object-memory SIZE", "shared memory of its own worker")
+      new Option("--object-memory <SIZE>", "shared memory of its own worker")
         .argParser(parseBytes)
         .default(parseBytes(defaultObjectMemory), defaultObjectMemory),
     )
-    .option("--spill-dir DIR", "where objects would spill (this version keeps them in memory)")
-    .option("--spill-limit SIZE", "how much may spill (this version keeps objects in memory)")
-    .option("--state-dir DIR", "where token and port are kept (default: in ~/.local/state/fascicle)")
-    .option("--join-file FILE", "write the join string there, readable by you alone")
+    .option("--spill-dir <DIR>", "where objects would spill (this version keeps them in memory)")
+    .option("--spill-limit <SIZE>", "how much may spill (this version keeps objects in memory)")
+    .option(
+      "--state-dir <DIR>",
+      "where token and port are kept (default: in ~/.local/state/fascicle)",
+    )
+    .option("--join-file <FILE>", "write the join string there, readable by you alone")
     .option("--detach", "run in the background")
     .action(async (options: StartOptions) => {
-      if (!options.head) throw new UsageError("`runtime start` starts a head: say `runtime start --head`.");
+      if (!options.head)
+        throw new UsageError("`runtime start` starts a head: say `runtime start --head`.");
       noteSpillOptions(options);
       const stateDirectory = new StateDirectory(options.stateDir);
       process.exitCode = options.detach
@@ -65,7 +76,9 @@ export function addStartCommand(program: Command): void {
 /** Says once that spilling is not there yet. */
 export function noteSpillOptions(options: { spillDir?: string; spillLimit?: string }): void {
   if (options.spillDir === undefined && options.spillLimit === undefined) return;
-  log.warn("this version keeps objects in memory and never spills: --spill-dir and --spill-limit have no effect yet");
+  log.warn(
+    "this version keeps objects in memory and never spills: --spill-dir and --spill-limit have no effect yet",
+  );
 }
 
 async function serve(options: StartOptions, stateDirectory: StateDirectory): Promise<number> {
@@ -100,7 +113,8 @@ async function startHead(host: string, port: number, token: string): Promise<Hea
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const reasons: Record<string, string> = {
-      EADDRINUSE: "another program listens there: choose another --port, or --port 0 for a free one",
+      EADDRINUSE:
+        "another program listens there: choose another --port, or --port 0 for a free one",
       EADDRNOTAVAIL: "this host has no such address: correct --host",
       EACCES: "it needs more rights: choose a --port above 1023",
       ENOTFOUND: "that name is not known: correct --host",

@@ -13,7 +13,7 @@ export function addStatusCommand(program: Command): void {
   program
     .command("status")
     .description("show hosts, slots, running and queued work, object memory and spill of a head")
-    .option("--join JOIN_STRING", "the head (default: RUNTIME_JOIN, else your head on this host)")
+    .option("--join <JOIN_STRING>", "the head (default: RUNTIME_JOIN, else your head on this host)")
     .option("--json", "print one JSON object")
     .action(async (options: StatusOptions) => {
       const cluster = await connect(options.join);
@@ -69,5 +69,10 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
   if (rows.length === 0) return [];
   const all = [header, ...rows];
   const widths = header.map((_, column) => Math.max(...all.map((row) => row[column].length)));
-  return all.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join("  ").trimEnd());
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]))
+      .join("  ")
+      .trimEnd(),
+  );
 }

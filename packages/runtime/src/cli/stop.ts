@@ -28,7 +28,8 @@ export function addStopCommand(program: Command): void {
         const pids = stubborn.map((record) => record.owner.pid).join(", ");
         throw new FitError(`These processes do not end: ${pids}.`);
       }
-      for (const { kind, owner } of order) process.stdout.write(`stopped ${kind} (pid ${owner.pid})\n`);
+      for (const { kind, owner } of order)
+        process.stdout.write(`stopped ${kind} (pid ${owner.pid})\n`);
     });
 }
 

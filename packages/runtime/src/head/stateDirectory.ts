@@ -1,14 +1,9 @@
 /** What a head keeps on disk: its token and port, so that a restart has the same join string. */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Owner, currentOwner, stateOfOwner } from "@fascicle/object-store";
+import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
 import { UsageError } from "../errors.ts";
-import {
-  makePrivateDirectory,
-  removeIfEmpty,
-  stateHome,
-  writePrivateFile,
-} from "./discovery.ts";
+import { makePrivateDirectory, removeIfEmpty, stateHome, writePrivateFile } from "./discovery.ts";
 
 interface HeadFile {
   readonly token: string;

@@ -1,0 +1,241 @@
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { dwiOptions, fixtures, Home, sleep } from "../support/cli.ts";
+
+let home: Home;
+beforeEach(() => {
+  home = new Home();
+});
+afterEach(async () => {
+  expect(await home.close()).toEqual([]);
+});
+
+const csdData = dwiOptions(`${fixtures}data/real_64dir`, ".nii");
+const freeWaterData = [...dwiOptions(`${fixtures}data/real_101dir_dsi`), "--max-b", "2100"];
+
+/** One hash for each map and sidecar; report.json tells of the run and differs. */
+function hashes(folder: string): Record<string, string> {
+  const names = readdirSync(folder).filter((name) => name !== "report.json");
+  const hash = (name: string) => createHash("sha256").update(readFileSync(`${folder}/${name}`)).digest("hex");
+  return Object.fromEntries(names.sort().map((name) => [name, hash(name)]));
+}
+
+/** A volume whose CSD fit takes a few seconds, so that something can happen in the middle. */
+async function bigVolume(): Promise<string[]> {
+  const folder = home.file("phantom");
+  const made = await home.run(["phantom", "--out", folder, "--size", "40,40,24", "--scheme", "64dir"]);
+  expect(made).toMatchObject({ code: 0 });
+  return [...dwiOptions(`${folder}/dwi`), "--mask", `${folder}/mask.nii.gz`, "--response", "0.0017,0.0003,0.0003,1000"];
+}
+
+describe("a head, its workers and a driver, each a process", () => {
+  it("write the same bytes as serial and local fits, for any number of chunks", async () => {
+    const { join } = await home.head("--cpus", "0");
+    const workers = [1, 2, 3].map(() => home.start(["join", join, "--cpus", "1"]));
+    await Promise.all(workers.map((worker) => worker.saw(/joined/)));
+    const fits = [
+      { model: "csd", data: csdData, voxels: 1000 },
+      { model: "freewater", data: freeWaterData, voxels: 600 },
+      { model: "dti", data: csdData, voxels: 1000 },
+    ];
+    for (const { model, data, voxels } of fits) {
+      let expected: Record<string, string> | undefined;
+      const engines: string[][] = [
+        ["--engine", "serial"],
+        ["--engine", "local", "--workers", "1"],
+        ["--engine", "local", "--workers", "2"],
+        ["--join", join],
+      ];
+      for (const engine of engines) {
+        const all = ["1", "2", "7", "64", "1000", "auto"].filter((chunks) => !(Number(chunks) > voxels));
+        // The engines are held to each other; every chunk count is tried where chunks matter most.
+        for (const chunks of engine[0] === "--join" || engine[3] === "2" ? all : ["7"]) {
+          const out = home.file("out", `${model}-${engine.slice(1).join("")}-${chunks}`.replaceAll("/", "_").slice(0, 60));
+          const ended = await home.run(["fit", model, ...data, "--out", out, "--chunks", chunks, ...engine, "--json"]);
+          expect(ended.stderr).not.toMatch(/ at .*:\d+:\d+/);
+          expect(ended.code).toBe(0);
+          const receipt = JSON.parse(ended.stdout);
+          if (chunks !== "auto") expect(receipt.chunks).toBe(Number(chunks));
+          if (engine[0] === "--join") expect(receipt).toMatchObject({ engine: "cluster", workers: 3 });
+          expected ??= hashes(out);
+          expect(hashes(out)).toEqual(expected);
+        }
+      }
+    }
+  }, 240_000);
+
+  it("show a running fit in status, and stop it with Ctrl-C without a trace", async () => {
+    const data = await bigVolume();
+    const { join } = await home.head("--cpus", "1");
+    const worker = home.start(["join", "--cpus", "1"]);
+    await worker.saw(/joined/);
+    const out = home.file("out");
+    const fit = home.start(["fit", "csd", ...data, "--out", out, "--join", join, "--chunks", "500"]);
+    await fit.saw(/fitting csd/);
+    const status = JSON.parse((await home.run(["status", "--json"])).stdout);
+    expect(status.slots.total).toBe(2);
+    expect(status.jobs).toHaveLength(1);
+    expect(status.jobs[0]).toMatchObject({ model: "csd", state: "running" });
+    expect(status.objects.bytes).toBeGreaterThan(0);
+    expect((await home.run(["status"])).stdout).toMatch(/csd +[\d,]+ +\d+ %/);
+    fit.signal("SIGINT");
+    const { code, stderr } = await fit.ended;
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/interrupted \(SIGINT\); nothing was left behind/);
+    expect(existsSync(out)).toBe(false);
+    await sleep(500);
+    const after = JSON.parse((await home.run(["status", "--json"])).stdout);
+    expect(after.jobs).toEqual([]);
+    expect(after.objects.bytes).toBe(0);
+  }, 60_000);
+
+  it("finish with the right bytes when workers are killed, leave and join in the middle", async () => {
+    const data = await bigVolume();
+    const serial = home.file("serial");
+    expect((await home.run(["fit", "csd", ...data, "--out", serial])).code).toBe(0);
+    const { join } = await home.head("--cpus", "0");
+    const workers = [1, 2].map(() => home.start(["join", join, "--cpus", "1"]));
+    await Promise.all(workers.map((worker) => worker.saw(/joined/)));
+    const out = home.file("out");
+    const fit = home.start(["fit", "csd", ...data, "--out", out, "--join", join, "--chunks", "64", "--json"]);
+    await fit.saw(/fitting csd: [1-9]/);
+    workers[0].signal("SIGKILL");
+    const late = home.start(["join", join, "--cpus", "1"]);
+    await late.saw(/joined/);
+    workers[1].signal("SIGTERM");
+    expect((await workers[1].ended).code).toBe(0);
+    const { code, stdout } = await fit.ended;
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).attempts.lost).toBeGreaterThan(0);
+    expect(hashes(out)).toEqual(hashes(serial));
+  }, 120_000);
+
+  it("end with a clear word when the head is lost", async () => {
+    const data = await bigVolume();
+    const { head, join } = await home.head("--cpus", "1");
+    const out = home.file("out");
+    const fit = home.start(["fit", "csd", ...data, "--out", out, "--join", join]);
+    await fit.saw(/fitting csd: [1-9]/);
+    head.signal("SIGKILL");
+    const { code, stderr } = await fit.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/The head was lost during the fit .*nothing was written/);
+    expect(existsSync(out)).toBe(false);
+    // A killed head leaves its register entry and its state; the next start finds both and takes over.
+    const again = await home.head("--cpus", "0");
+    expect(again.join).toBe(join);
+  }, 60_000);
+
+  it("wait for a worker, say so, and give up in time", async () => {
+    const { join } = await home.head("--cpus", "0");
+    const out = home.file("out");
+    const fit = home.start(["fit", "dti", ...csdData, "--out", out, "--join", join, "--wait", "1"]);
+    const { code, stderr } = await fit.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/waiting for a worker to join/);
+    expect(stderr).toMatch(/No worker has joined the head within 1 s/);
+    expect(existsSync(out)).toBe(false);
+    const patient = home.start(["fit", "dti", ...csdData, "--out", out, "--join", join]);
+    await patient.saw(/waiting for a worker/);
+    const worker = home.start(["join", join]);
+    await worker.saw(/joined/);
+    expect((await patient.ended).code).toBe(0);
+  }, 60_000);
+});
+
+describe("finding each other", () => {
+  it("works by the join string, RUNTIME_JOIN, a join file, and one's own head", async () => {
+    const file = home.file("join.txt");
+    const { head, join } = await home.head("--cpus", "0", "--join-file", file);
+    expect(readFileSync(file, "utf8")).toBe(`${join}\n`);
+    const workers = [
+      home.start(["join", "--join-file", file, "--cpus", "1"]),
+      home.start(["join", "--cpus", "2"], { RUNTIME_JOIN: join, XDG_STATE_HOME: home.file("elsewhere") }),
+      home.start(["join", "--agents", "2", "--cpus", "1"]),
+    ];
+    await Promise.all(workers.map((worker) => worker.saw(/joined/)));
+    await sleep(700);
+    const status = JSON.parse((await home.run(["status", "--json"])).stdout);
+    expect(status.slots.total).toBe(5);
+    expect(status.hosts).toHaveLength(4);
+    head.signal("SIGTERM");
+    expect((await head.ended).code).toBe(0);
+    for (const worker of workers) expect((await worker.ended).code).toBe(0);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  it("ends with `stop`, which ends what this user started here and nothing else", async () => {
+    const stranger = new Home();
+    const other = await stranger.head("--cpus", "1");
+    const started = await home.run(["start", "--head", "--port", "0", "--cpus", "1", "--detach"]);
+    expect(started.code).toBe(0);
+    expect(started.stdout).toMatch(/^join: fascicle:\/\/\S+\n$/);
+    const joined = await home.run(["join", "--cpus", "1", "--detach"]);
+    expect(joined).toMatchObject({ code: 0 });
+    const second = await home.run(["start", "--head", "--port", "0"]);
+    expect(second.code).toBe(2);
+    expect(second.stderr).toMatch(/A head of yours runs already/);
+    const stopped = await home.run(["stop"]);
+    expect(stopped.code).toBe(0);
+    expect(stopped.stdout.match(/stopped/g)?.length).toBeGreaterThanOrEqual(2);
+    expect(other.head.child.exitCode).toBeNull();
+    expect((await home.run(["stop"])).stdout).toMatch(/nothing of yours runs/);
+    expect((await home.run(["status"])).code).toBe(2);
+    expect(await stranger.close()).toEqual([]);
+  });
+
+  it("keeps token and port in a state directory of one's own, and takes a token that is given", async () => {
+    const state = home.file("mine");
+    const first = await home.head("--cpus", "0", "--state-dir", state);
+    first.head.signal("SIGTERM");
+    await first.head.ended;
+    const again = home.start(["start", "--head", "--cpus", "0", "--state-dir", state]);
+    expect((await again.saw(/join: (\S+)/))[1]).toBe(first.join);
+    const token = "a-token-of-my-own-1234567890";
+    const given = home.start(
+      ["start", "--head", "--port", "0", "--cpus", "0", "--state-dir", home.file("other")],
+      { RUNTIME_TOKEN: token },
+    );
+    expect((await given.saw(/join: (\S+)/))[1]).toContain(`/${token}.`);
+    const bad = await home.run(["start", "--head", "--state-dir", home.file("third")], { RUNTIME_TOKEN: "short" });
+    expect(bad.code).toBe(2);
+  });
+
+  it("warns that traffic is not encrypted when it listens beyond loopback", async () => {
+    const { head, join } = await home.head("--cpus", "0", "--host", "0.0.0.0", "--advertise", "my-host");
+    expect(join).toMatch(/^fascicle:\/\/my-host:/);
+    await head.saw(/traffic is not encrypted yet/);
+  });
+
+  it("refuses a wrong token (3), a garbled string (2) and an empty address (3), quickly", async () => {
+    const { head, join } = await home.head("--cpus", "0");
+    const { formatJoinString, parseJoinString } = await import("@fascicle/transport");
+    const parts = parseJoinString(join);
+    const wrong = formatJoinString({ ...parts, token: "x".repeat(43) });
+    const nowhere = formatJoinString({ ...parts, port: 1 });
+    const cases = [
+      [wrong, 3, /refused: the token is not this head's/],
+      [nowhere, 3, /No head could be reached at 127.0.0.1:1/],
+      [join.slice(0, -5), 2, /join string/],
+      ["nonsense", 2, /join string/],
+    ] as const;
+    for (const [text, code, message] of cases) {
+      const commands = [
+        ["join", text],
+        ["status", "--join", text],
+        ["fit", "dti", ...csdData, "--out", home.file("out"), "--join", text],
+      ];
+      for (const words of commands) {
+        const begunMs = Date.now();
+        const ended = await home.run(words);
+        expect(ended).toMatchObject({ code, stdout: "" });
+        expect(ended.stderr).toMatch(message);
+        expect(ended.stderr.trim().split("\n")).toHaveLength(1);
+        expect(Date.now() - begunMs).toBeLessThan(5_000);
+      }
+    }
+    await head.saw(/refused a peer/);
+    expect(existsSync(home.file("out"))).toBe(false);
+  });
+});
