@@ -35,5 +35,6 @@ export function reportError(error: unknown): number {
 export const log = consola.create({
   stdout: process.stderr,
   stderr: process.stderr,
+  level: 3,
   formatOptions: { date: true },
 });

@@ -2,13 +2,16 @@
 import type { FitProgress } from "../fit/progress.ts";
 import { formatSeconds, grouped } from "./parse.ts";
 
-const lineIntervalMs = 5_000;
+/** Lines come after this time, then after twice as much each, up to the limit: a log of hours stays short. */
+const firstLineIntervalMs = 1_000;
+const lineIntervalLimitMs = 16_000;
 const barWidth = 28;
 
 export class ProgressBar {
   readonly #stream: NodeJS.WriteStream;
   readonly #isQuiet: boolean;
   #lastLineMs = Number.NEGATIVE_INFINITY;
+  #lineIntervalMs = firstLineIntervalMs;
   #isDrawn = false;
 
   constructor(stream: NodeJS.WriteStream, isQuiet = false) {
@@ -44,7 +47,10 @@ export class ProgressBar {
       return;
     }
     const nowMs = performance.now();
-    if (nowMs - this.#lastLineMs < lineIntervalMs) return;
+    if (nowMs - this.#lastLineMs < this.#lineIntervalMs) return;
+    if (Number.isFinite(this.#lastLineMs)) {
+      this.#lineIntervalMs = Math.min(2 * this.#lineIntervalMs, lineIntervalLimitMs);
+    }
     this.#lastLineMs = nowMs;
     this.#stream.write(`${percent}  ${text}\n`);
   }
@@ -54,5 +60,6 @@ export class ProgressBar {
     if (this.#isDrawn) this.#stream.write("\r\u001b[2K");
     this.#isDrawn = false;
     this.#lastLineMs = Number.NEGATIVE_INFINITY;
+    this.#lineIntervalMs = firstLineIntervalMs;
   }
 }

@@ -46,6 +46,8 @@ export function writePrivateFile(path: string, text: string): void {
 /** Enters this process in the register; the returned function strikes it out and leaves no empty directory. */
 export function registerProcess(kind: ProcessRecord["kind"], joinString: string): () => void {
   const folder = processFolder();
+  // Whoever starts sweeps the entries of those who died.
+  listProcesses();
   makePrivateDirectory(folder);
   const path = join(folder, `${kind}-${process.pid}-${Date.now().toString(36)}.json`);
   const record: ProcessRecord = { kind, owner: currentOwner(), join: joinString };

@@ -1,6 +1,5 @@
 /** The part of the page for fibre orientations: colours, solids, and angles to the truth. */
 
-import { windowOf } from "./colours.ts";
 import { type ErrorEntry, type ErrorTable, tableByClass, tissueClassOf } from "./errors.ts";
 import type { FodSource } from "./fibres.ts";
 import { fodColour, fodPeaks, lineAngleDegrees } from "./fibres.ts";
@@ -27,28 +26,41 @@ export function csdSection(
   const { dwi, options } = fit.model;
   const grid = { ...dwi.geometry, voxels: dwi.voxels };
   const source = fodSource(fit, sphereMesh(3));
-  const figures: Figure[] = [];
+  const items: (Figure | ErrorTable)[] = [];
   if ("gfa" in fit.maps) {
     const fitted = summariseSlices(grid, fit.maps.gfa.data, { planes: [...planes] });
-    figures.push({
+    items.push({
       kind: "map",
       name: "GFA",
       description: "generalised fractional anisotropy of the FOD",
       units: fit.maps.gfa.units,
-      window: windowOf(fitted),
+      // FODs are sharp wherever there is tissue: the lower half of the scale would show nothing.
+      window: [0.5, 1],
       ramp: "grey",
       fitted,
     });
   }
-  figures.push(directionFigure(fit, source, planes, truth));
+  if (truth !== undefined) {
+    items.push({
+      kind: "map",
+      name: "True number of fibres",
+      description: "three where bundles cross, none in grey matter and water",
+      units: "1",
+      window: [0, 3],
+      ramp: "ember",
+      fitted: summariseSlices(grid, truth.fibres, { planes: [...planes] }),
+      fittedLabel: "Truth",
+    });
+  }
+  items.push(directionFigure(fit, source, planes, truth));
+  if (truth !== undefined) items.push(angleTable(source, fit, truth));
   const coronal = planes.find(({ name }) => name === "coronal");
-  if (coronal !== undefined) figures.push(glyphFigure(fit, source, coronal, truth));
+  if (coronal !== undefined) items.push(glyphFigure(fit, source, coronal, truth));
   const order = options.shOrder;
   return {
     title: "Fibre orientations",
     lead: `Constrained spherical deconvolution${typeof order === "number" ? ` of order ${order}` : ""}: how fibres are spread over directions in every voxel, crossings included.`,
-    figures,
-    errors: truth === undefined ? [] : [angleTable(source, fit, truth)],
+    items,
     receipt: fit.receipt,
     warnings: fit.model.warnings,
   };

@@ -11,6 +11,7 @@ export interface ErrorRow {
 }
 
 export interface ErrorTable {
+  readonly kind: "errors";
   readonly title: string;
   readonly units: string;
   /** Heading of a last column of shares, such as how often the number of fibres was right. */
@@ -85,7 +86,7 @@ export function tableByClass(
     if (matchedLabel === undefined) return [row];
     return [{ ...row, matched: own.filter(({ matched }) => matched).length / own.length }];
   });
-  return { title, units, matchedLabel, rows };
+  return { kind: "errors", title, units, matchedLabel, rows };
 }
 
 /**

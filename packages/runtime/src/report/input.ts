@@ -77,8 +77,8 @@ export interface ReportSection {
   readonly title: string;
   /** One or two sentences under the title. */
   readonly lead: string;
-  readonly figures: readonly Figure[];
-  readonly errors: readonly ErrorTable[];
+  /** In reading order; a table follows the figure that it measures. */
+  readonly items: readonly (Figure | ErrorTable)[];
   readonly receipt?: ReportReceipt;
   readonly warnings?: readonly string[];
 }

@@ -3,8 +3,7 @@ import type { Dwi } from "@fascicle/models";
 import { windowOf } from "./colours.ts";
 import type { MapFigure, ReportSection } from "./input.ts";
 import type { Plane } from "./planes.ts";
-import { type DisplaySlice, sliceOf, summariseSlices } from "./slices.ts";
-import type { PhantomVoxels } from "./truth.ts";
+import { type DisplaySlice, sliceOf } from "./slices.ts";
 
 /** Volumes whose b differs by no more than this belong to one shell, s/mm². */
 const shellWidth = 100;
@@ -35,14 +34,10 @@ export function shellsOf(dwi: Dwi): Shell[] {
   }));
 }
 
-export function scanSection(
-  dwi: Dwi,
-  planes: readonly Plane[],
-  truth: PhantomVoxels | undefined,
-): ReportSection {
+export function scanSection(dwi: Dwi, planes: readonly Plane[]): ReportSection {
   const shells = shellsOf(dwi);
   const shown = shells.length > 1 ? [shells[0], shells[shells.length - 1]] : shells;
-  const figures: MapFigure[] = shown.map((shell) => {
+  const items: MapFigure[] = shown.map((shell) => {
     const fitted = meanSlices(dwi, planes, shell.volumes);
     const count = shell.volumes.length;
     return {
@@ -55,25 +50,11 @@ export function scanSection(
       fitted,
     };
   });
-  if (truth !== undefined) {
-    const grid = { ...dwi.geometry, voxels: dwi.voxels };
-    const slices = summariseSlices(grid, truth.fibres, { planes: [...planes] });
-    figures.push({
-      kind: "map",
-      name: "True number of fibres",
-      description: "none in grey matter and water, up to three where bundles cross",
-      units: "1",
-      window: [0, 3],
-      ramp: "ember",
-      fitted: slices,
-    });
-  }
   const table = shells.map(({ b, volumes }) => `${volumes.length} at b = ${b}`).join(", ");
   return {
     title: "The scan",
     lead: `${dwi.gradients.bvals.length} volumes: ${table} s/mm².`,
-    figures,
-    errors: [],
+    items,
     warnings: dwi.warnings,
   };
 }

@@ -57,11 +57,14 @@ const texts = {
   freewater: {
     title: "Free water",
     lead: "A tissue tensor and a share of freely diffusing water in every voxel. FA and MD are those of the tissue, cleaned of water.",
+    caveat:
+      "Where fibres cross, tissue is no longer one tensor, and a part of that misfit is taken for water: those errors are the model’s own.",
     maps: [waterFraction, tissueFa, tissueMd, signalAtB0],
   },
   dti: {
     title: "Diffusion tensor",
     lead: "One tensor in every voxel; water and crossing fibres are part of what it describes.",
+    caveat: "The truth is that of the tissue alone, so they differ where there is water.",
     maps: [
       tissueFa,
       // A tensor without a water term is not in error where it sees water.
@@ -83,14 +86,15 @@ export function tensorSection(
   planes: readonly Plane[],
   truth: PhantomVoxels | undefined,
 ): ReportSection {
-  const { title, lead, maps } = texts[name];
+  const { title, lead, caveat, maps } = texts[name];
   const shown: readonly ShownMap[] = maps.filter(({ field }) => field in fit.maps);
-  const errors = shown.flatMap((map) => errorsOf(map, fit, truth));
   return {
     title,
-    lead,
-    figures: shown.map((map) => mapFigure(map, fit, planes, truth)),
-    errors,
+    lead: truth === undefined ? lead : `${lead} ${caveat}`,
+    items: shown.flatMap((map) => [
+      mapFigure(map, fit, planes, truth),
+      ...errorsOf(map, fit, truth),
+    ]),
     receipt: fit.receipt,
     warnings: fit.model.warnings,
   };
