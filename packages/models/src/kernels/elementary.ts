@@ -97,16 +97,16 @@ function logOfNormal(x: number, exponent: number): number {
   const f = m - 1;
   const s = f / (2 + f);
   const z = s * s;
+  const zz = z * z;
+  // Summed in pairs, which the processor can work out side by side.
   const series =
     z *
     (0.666666666666667 +
-      z *
-        (0.399999999998992 +
-          z *
-            (0.2857142862611452 +
-              z *
-                (0.22222211112104948 +
-                  z * (0.1818289077802613 + z * (0.15331666676597175 + z * 0.146171283998073))))));
+      z * 0.399999999998992 +
+      zz *
+        (0.2857142862611452 +
+          z * 0.22222211112104948 +
+          zz * (0.1818289077802613 + z * 0.15331666676597175 + zz * 0.146171283998073)));
   const half = 0.5 * f * f;
   const power = k + exponent;
   return (

@@ -39,10 +39,8 @@ export function createFreeWaterGrid(design: TensorDesign, samples: Float64Array)
   const sums = new Float64Array(15);
   const trial = new Float64Array(7);
   const best = new Float64Array(7);
-  let bestCost = 0;
-  let low = 0;
-  let high = 1;
-  let step = 1;
+  // Fields and not variables: a captured variable costs an allocation for every number stored in it.
+  const state = { bestCost: 0.5, low: 0.5, high: 0.5, step: 0.5 };
 
   function prepare(): boolean {
     for (let i = 0; i < count; i++) weights[i] = samples[i] * samples[i];
@@ -74,29 +72,30 @@ export function createFreeWaterGrid(design: TensorDesign, samples: Float64Array)
 
   function begin(s0: number): void {
     for (let i = 0; i < count; i++) waterSignal[i] = s0 * water[i];
-    low = 0;
-    high = 1;
-    step = 1;
+    state.low = 0;
+    state.high = 1;
+    state.step = 1;
   }
 
   function round(): void {
-    const trials = step === 1 ? 9 : 19;
-    step *= 0.1;
-    const start = low + step;
-    const end = high - step;
+    const trials = state.step === 1 ? 9 : 19;
+    const step = state.step * 0.1;
+    const start = state.low + step;
+    const end = state.high - step;
     const stride = (end - start) / (trials - 1);
     for (let k = 0; k < trials; k++) {
       const f = k === trials - 1 ? end : k * stride + start;
       fitTrial(f);
       const cost = costOf(design.rows, samples, waterSignal, f, trial);
-      if (k === 0 || cost < bestCost) {
-        bestCost = cost;
+      if (k === 0 || cost < state.bestCost) {
+        state.bestCost = cost;
         self.f = f;
         best.set(trial);
       }
     }
-    low = self.f - step;
-    high = self.f + step;
+    state.step = step;
+    state.low = self.f - step;
+    state.high = self.f + step;
     for (let k = 0; k < 6; k++) self.tensor[k] = best[k];
     // The logarithm was taken of (1-f) S0 exp(...), so its constant holds ln (1-f) as well.
     self.s0 = exp(best[6]) / (1 - self.f);
@@ -124,6 +123,8 @@ function sumLogs(
   f: number,
   into: Float64Array,
 ): void {
+  // The product is known to be a number; the bare constant would have `rest` boxed for each sample.
+  const floor = MIN_SIGNAL * 1;
   let s0 = 0;
   let s1 = 0;
   let s2 = 0;
@@ -133,7 +134,7 @@ function sumLogs(
   let s6 = 0;
   for (let i = 0, at = 0; i < samples.length; i++, at += 6) {
     const rest = samples[i] - f * waterSignal[i];
-    const value = weights[i] * log(rest > 0 ? rest : MIN_SIGNAL);
+    const value = weights[i] * log(rest > 0 ? rest : floor);
     s0 += value * rows[at];
     s1 += value * rows[at + 1];
     s2 += value * rows[at + 2];

@@ -113,10 +113,8 @@ export function createFreeWaterProblem(
   const squares = new Float64Array(count);
   const sums = new Float64Array(15);
   const halves = new Float64Array(18);
-  let f = 0;
-  let slope = 0;
-  let bend = 0;
-  let growth = 1;
+  // Fields and not variables: a captured variable costs an allocation for every number stored in it.
+  const state = { f: 0.5, slope: 0.5, bend: 0.5, growth: 0.5 };
 
   function cost(x: Float64Array): number {
     const d0 = x[0];
@@ -127,10 +125,12 @@ export function createFreeWaterProblem(
     const d5 = x[5];
     const constant = x[LN_S0];
     const cosine = cos(x[ANGLE]);
-    f = 0.5 * (1 - cosine);
-    slope = 0.5 * sin(x[ANGLE]);
-    bend = 0.5 * cosine;
-    growth = exp(constant);
+    const f = 0.5 * (1 - cosine);
+    const growth = exp(constant);
+    state.f = f;
+    state.slope = 0.5 * sin(x[ANGLE]);
+    state.bend = 0.5 * cosine;
+    state.growth = growth;
     const tissueShare = 1 - f;
     const waterShare = f * growth;
     let sum = 0;
@@ -150,6 +150,7 @@ export function createFreeWaterProblem(
   function linearize(matrix: Float64Array, gradient: Float64Array): void {
     for (let i = 0; i < count; i++) squares[i] = tissue[i] * tissue[i];
     sumProducts(products, squares, count, sums);
+    const { f, growth } = state;
     const share = 1 - f;
     for (let m = 0; m < 15; m++) sums[m] *= share * share;
     spreadProducts(sums, matrix, UNKNOWNS);
@@ -159,6 +160,7 @@ export function createFreeWaterProblem(
 
   /** Rows 6 and 7 of the matrix and the gradient, from the sums of `sumCrossTerms`. */
   function fillBorder(matrix: Float64Array, gradient: Float64Array): void {
+    const { f, growth, slope, bend } = state;
     const share = 1 - f;
     const sixth = LN_S0 * UNKNOWNS;
     const seventh = ANGLE * UNKNOWNS;
