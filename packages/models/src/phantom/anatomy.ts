@@ -15,12 +15,12 @@ export const mostFibres = 3;
 export interface Tissue {
   /** Share of the volume that is free water, 0..1. */
   water: number;
-  /** Share of the rest that is isotropic tissue, 0..1. */
-  isotropic: number;
-  /** How much of the isotropic part is grey matter and not white: decides the signal at b0. */
+  /** Share of the rest that is grey matter, 0..1. */
   grey: number;
+  /** How well the fibres of a population keep to its direction, from `leastCoherence` to 1. */
+  coherence: number;
   fibreCount: number;
-  /** Shares of the rest, largest first; with `isotropic` they add up to 1. */
+  /** Shares of the rest, largest first; with `grey` they add up to 1. */
   readonly fractions: Float64Array;
   /** Tangents in (x, y, z), 3 for each fibre, not normalised. */
   readonly tangents: Float64Array;
@@ -29,8 +29,8 @@ export interface Tissue {
 export function createTissue(): Tissue {
   return {
     water: 0,
-    isotropic: 0,
     grey: 0,
+    coherence: 1,
     fibreCount: 0,
     fractions: new Float64Array(mostFibres),
     tangents: new Float64Array(3 * mostFibres),
@@ -43,6 +43,8 @@ const rim = 2.2;
 const cortex = 6;
 /** A fibre below this share of the tissue is left out, as no method could tell it. */
 const leastShare = 0.18;
+/** Coherence of white matter outside of the named bundles. */
+const leastCoherence = 0.55;
 
 const ventricle: readonly TubePoint[] = [
   { at: [10.5, 29, 2], radius: 4 },
@@ -162,7 +164,7 @@ function takeFibres(available: number, mirror: number, out: Tissue): void {
     weights[best] = 0;
   }
   for (let n = 0; n < out.fibreCount; n++) out.fractions[n] *= available / taken;
-  out.isotropic = out.fibreCount === 0 ? 1 : 1 - available;
+  if (out.fibreCount === 0) out.grey = 1;
 }
 
 /**
@@ -185,6 +187,6 @@ export function tissueAt(
   const nearSurface = ramp((rim + cortex - depth) / voxel);
   const kept = Math.max(weights[0] * (place.side < 12 ? 1 : 0), weights[3]);
   out.grey = Math.max(greyShare(place, depth, fold) * (1 - kept), nearSurface);
-  const available = (1 - out.grey) * (0.55 + 0.45 * strongest);
-  takeFibres(available, x < 0 ? -1 : 1, out);
+  out.coherence = leastCoherence + (1 - leastCoherence) * strongest;
+  takeFibres(1 - out.grey, x < 0 ? -1 : 1, out);
 }

@@ -25,8 +25,9 @@ export const phantomVoxelSize = 2;
 /**
  * What each voxel of the head truly holds, voxel after voxel in the order of `voxels`. With the
  * water's share f of the signal at b0, the tissue's signal is
- * S(b, g) = S0 [(1 - f) (sum_i w_i exp(-b g' D_i g) + w_iso exp(-0.8e-3 b)) + f exp(-3e-3 b)]
- * where every D_i has the eigenvalues 1.7, 0.3, 0.3 (1e-3 mm²/s) and w_1 + w_2 + w_3 + w_iso = 1.
+ * S(b, g) = S0 [(1 - f) (sum_i w_i exp(-b g' D_i g) + w_grey exp(-0.8e-3 b)) + f exp(-3e-3 b)]
+ * with w_1 + w_2 + w_3 + w_grey = 1 and D_i = c P_i + (1 - c) 0.8e-3, where P_i has the eigenvalues
+ * 1.7, 0.3, 0.3 (1e-3 mm²/s) and c is the coherence: 1 inside the bundles, less in other white matter.
  */
 export interface PhantomTruth {
   /** w_1, w_2, w_3, largest first, 0 where there is no such fibre. */
@@ -34,6 +35,8 @@ export interface PhantomTruth {
   /** Unit vectors of the three fibres along the grid's axes (9 per voxel), 0 where there is none. */
   readonly directions: Float32Array;
   readonly fibres: Uint8Array;
+  /** c. */
+  readonly coherence: Float32Array;
   /** f, the water's share of the signal at b0 (not of the volume). */
   readonly water: Float32Array;
   readonly s0: Float32Array;
@@ -70,6 +73,7 @@ export function* phantomSteps(options?: PhantomOptions): Generator<number, Phant
     fractions: new Float32Array(mostFibres * voxels.length),
     directions: new Float32Array(3 * mostFibres * voxels.length),
     fibres: new Uint8Array(voxels.length),
+    coherence: new Float32Array(voxels.length),
     water: new Float32Array(voxels.length),
     s0: new Float32Array(voxels.length),
   };
@@ -156,10 +160,18 @@ function fillTruth(
       truth.fractions[3 * v + n] = tissue.fractions[n];
     }
     truth.fibres[v] = tissue.fibreCount;
+    truth.coherence[v] = tissue.coherence;
     const { white, grey, water } = phantomSignalsAtB0;
     const wet = tissue.water * water;
     const dry = (1 - tissue.water) * (white + tissue.grey * (grey - white));
     truth.s0[v] = wet + dry;
     truth.water[v] = wet / (wet + dry);
   }
+}
+
+/** Diffusivity in mm²/s along and across a fibre population of that coherence. */
+export function fibreDiffusivities(coherence: number): readonly [number, number] {
+  const { fibre, tissue } = phantomDiffusivities;
+  const rest = (1 - coherence) * tissue;
+  return [coherence * fibre[0] + rest, coherence * fibre[1] + rest];
 }

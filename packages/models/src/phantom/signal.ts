@@ -1,6 +1,6 @@
 /** What a scanner would measure in the phantom. */
 import { cos, exp, log } from "../kernels/elementary.ts";
-import { type Phantom, phantomDiffusivities } from "./phantom.ts";
+import { fibreDiffusivities, type Phantom, phantomDiffusivities } from "./phantom.ts";
 import { threefry2x32 } from "./random.ts";
 
 /** The noise-free signal of voxel `v` of the head in a volume. */
@@ -9,7 +9,8 @@ export function phantomSignal(phantom: Phantom, v: number, volume: number): numb
   const b = gradients.bvals[volume];
   const s0 = truth.s0[v];
   if (b === 0) return s0;
-  const { fibre, tissue, water } = phantomDiffusivities;
+  const { tissue, water } = phantomDiffusivities;
+  const [parallel, across] = fibreDiffusivities(truth.coherence[v]);
   const gx = gradients.bvecs[3 * volume];
   const gy = gradients.bvecs[3 * volume + 1];
   const gz = gradients.bvecs[3 * volume + 2];
@@ -21,7 +22,7 @@ export function phantomSignal(phantom: Phantom, v: number, volume: number): numb
       gx * truth.directions[at] + gy * truth.directions[at + 1] + gz * truth.directions[at + 2];
     const share = truth.fractions[3 * v + n];
     rest -= share;
-    dry += share * exp(-b * (fibre[1] + (fibre[0] - fibre[1]) * along * along));
+    dry += share * exp(-b * (across + (parallel - across) * along * along));
   }
   dry += Math.max(0, rest) * exp(-b * tissue);
   const f = truth.water[v];

@@ -1,12 +1,12 @@
 /** The phantom's truth as maps that fitted ones can be compared with. */
 import { mostFibres } from "./anatomy.ts";
-import { type Phantom, phantomDiffusivities } from "./phantom.ts";
+import { fibreDiffusivities, type Phantom, phantomDiffusivities } from "./phantom.ts";
 
 /** Whole grids, x fastest; 0 outside the head. */
 export interface PhantomTruthMaps {
   /**
    * Fractional anisotropy of the tissue's mean diffusion tensor, that is of the sum of all fibres'
-   * tensors and of the isotropic tissue weighted by their shares, water left out; 0 in pure water. A
+   * tensors and of the grey matter's weighted by their shares, water left out; 0 in pure water. A
    * single tensor that is fitted to crossing fibres comes near it, the nearer the lower b is.
    */
   readonly fa: Float32Array;
@@ -40,15 +40,17 @@ export function phantomTruthMaps(phantom: Phantom): PhantomTruthMaps {
 
 /**
  * One volume of the true directions: component 0..8 (x, y, z of the strongest fibre, then of the
- * others) of vectors along the grid's axes, as long as the fibre's share of the tissue.
+ * others) of vectors along the grid's axes, as long as the fibre's share of the tissue times its
+ * coherence.
  */
 export function phantomDirectionVolume(phantom: Phantom, component: number): Float32Array {
   const [nx, ny, nz] = phantom.shape;
-  const { directions, fractions } = phantom.truth;
+  const { directions, fractions, coherence } = phantom.truth;
   const volume = new Float32Array(nx * ny * nz);
   const fibre = Math.floor(component / 3);
   phantom.voxels.forEach((at, v) => {
-    volume[at] = fractions[mostFibres * v + fibre] * directions[3 * mostFibres * v + component];
+    volume[at] =
+      coherence[v] * fractions[mostFibres * v + fibre] * directions[3 * mostFibres * v + component];
   });
   return volume;
 }
@@ -56,7 +58,7 @@ export function phantomDirectionVolume(phantom: Phantom, component: number): Flo
 /** FA and MD from the invariants of the tensor, without its eigenvalues. */
 function meanTensorMeasures(phantom: Phantom, v: number): { fa: number; md: number } {
   const { fractions, directions, fibres } = phantom.truth;
-  const [along, across] = phantomDiffusivities.fibre;
+  const [along, across] = fibreDiffusivities(phantom.truth.coherence[v]);
   const d = new Float64Array(9);
   let rest = 1;
   for (let n = 0; n < fibres[v]; n++) {

@@ -77,7 +77,7 @@ describe("writePhantom", () => {
       (_, k) => directions.data[k * 16 * 18 * 12 + voxels[v]],
     );
     for (let k = 0; k < 9; k++) {
-      const share = truth.fractions[3 * v + Math.floor(k / 3)];
+      const share = truth.coherence[v] * truth.fractions[3 * v + Math.floor(k / 3)];
       expect(stored[k]).toBeCloseTo(share * truth.directions[9 * v + k], 6);
     }
     expect(Math.hypot(stored[3], stored[4], stored[5])).toBeGreaterThan(0.1);

@@ -29,7 +29,7 @@ export const phantomFiles = {
   fibres: "true_fibres.nii.gz",
   /**
    * 9 volumes: x, y, z of each of three vectors along the axes of the grid, as in dwi.bvec, as long as
-   * the fibre's share of the tissue.
+   * the fibre's share of the tissue times its coherence.
    */
   directions: "true_directions.nii.gz",
   /** Size, scheme, SNR and seed. */
