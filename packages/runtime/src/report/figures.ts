@@ -94,7 +94,7 @@ function renderGlyphs(figure: GlyphFigure): string {
   const toggle =
     truth === undefined
       ? ""
-      : `<input type="checkbox" id="${id}" checked><label for="${id}">show the true directions as white lines</label>`;
+      : `<input type="checkbox" id="${id}"><label for="${id}">show the true directions as white lines</label>`;
   return `<figure class="glyphs wide">${caption(figure)}${toggle}<div class="box">${renderPicture(plane, figure.pixels, figure.name, overlay)}<div class="planes"><div class="at">${placeOf(plane)}</div></div></div>${directionKey}</figure>`;
 }
 

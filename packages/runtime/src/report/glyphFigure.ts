@@ -8,10 +8,10 @@ import type { Plane } from "./planes.ts";
 import { planeRows } from "./slices.ts";
 import type { PhantomVoxels } from "./truth.ts";
 
-const regionColumns = 21;
-const regionRows = 13;
+const regionColumns = 15;
+const regionRows = 10;
 /** Pixels of a voxel's edge. */
-const cell = 48;
+const cell = 64;
 
 export function glyphFigure(
   fit: ReportFit,
@@ -37,7 +37,7 @@ export function glyphFigure(
       if (row < 0 || amplitudes === undefined) continue;
       glyphs.push({ column: x, row: y, amplitudes });
       tops.push(amplitudes.reduce((a, b) => Math.max(a, b), 0));
-      if (gfa !== undefined) background[y * region.columns + x] = gfa[row];
+      if (gfa !== undefined) background[y * region.columns + x] = 2 * gfa[row] - 1;
       if (truth !== undefined) sticks.push(...trueSticks(truth, row, x, y, plane, toPatient));
     }
   }
@@ -47,14 +47,14 @@ export function glyphFigure(
     rows: region.rows,
     glyphs,
     mesh: source.mesh,
-    fullAmplitude: (tops[Math.floor(0.9 * (tops.length - 1))] || 1) / 1.05,
+    fullAmplitude: tops[Math.floor(0.9 * (tops.length - 1))] || 1,
     background,
     toView: plane.toView,
   };
   return {
     kind: "glyphs",
     name: "Where fibres cross",
-    description: "FODs of the fit, each lobe as long as its amplitude, over GFA",
+    description: "FODs of the fit over GFA; weak ones are drawn larger than to scale",
     plane,
     columns: region.columns,
     rows: region.rows,

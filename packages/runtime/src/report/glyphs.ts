@@ -25,6 +25,8 @@ export interface GlyphScene {
 
 /** Drawn at twice the size and averaged, so that edges are smooth. */
 const oversampling = 2;
+/** FODs whose largest lobe is below this share of a full one are drawn to scale. */
+const smallest = 0.12;
 const light = [-0.35, 0.45, 0.82] as const;
 
 /** Draws the scene with `cell` pixels for each voxel. */
@@ -79,11 +81,18 @@ function drawGlyph(
   const { mesh, fullAmplitude } = scene;
   const count = view.length / 3;
   const corners = new Float64Array(view.length);
+  const largest = glyph.amplitudes.reduce((a, b) => Math.max(a, b), 0);
+  if (!(largest > 0)) return;
+  // Crossing fibres share what one alone would have, and would look like nothing beside it; yet what
+  // is far below all fibres, such as noise in water, stays small.
+  const relative = largest / fullAmplitude;
+  const length = relative > smallest ? Math.sqrt(relative) : relative;
   const centreX = (glyph.column + 0.5) * fine;
   const centreY = (glyph.row + 0.5) * fine;
   for (let i = 0; i < count; i++) {
     // Lobes may reach a little into the neighbours' cells, not across them.
-    const radius = Math.min(1.5, Math.max(0, glyph.amplitudes[i] / fullAmplitude)) * 0.5 * fine;
+    const share = Math.max(0, glyph.amplitudes[i] / largest) * Math.min(1.3, length);
+    const radius = 0.52 * fine * share;
     corners[3 * i] = centreX + radius * view[3 * i];
     corners[3 * i + 1] = centreY - radius * view[3 * i + 1];
     corners[3 * i + 2] = radius * view[3 * i + 2];

@@ -32,12 +32,14 @@ function renderSection(section: ReportSection): string {
   const warnings = (section.warnings ?? []).map(
     (warning) => `<p class="warning">${escapeHtml(warning)}</p>`,
   );
-  const receipt = section.receipt === undefined ? "" : renderReceipt(section.receipt);
-  const cards = [
-    ...section.figures.map(renderFigure),
-    ...section.errors.map(renderErrors),
-    receipt,
-  ];
+  const cards = section.items.map((item) =>
+    item.kind === "errors" ? renderErrors(item) : renderFigure(item),
+  );
+  if (section.receipt !== undefined) {
+    // Half a row where a half is free, so that no gap is left.
+    const halves = section.items.filter(({ kind }) => kind !== "glyphs").length;
+    cards.push(renderReceipt(section.receipt, halves % 2 === 1));
+  }
   return `<section><h2>${escapeHtml(section.title)}</h2><p class="lead">${escapeHtml(section.lead)}</p>
 ${warnings.join("")}<div class="grid">${cards.join("\n")}</div></section>`;
 }
@@ -62,7 +64,7 @@ function formatShare(share: number): string {
 }
 
 /** Where the workers' time went, and the counts that tell of trouble. */
-function renderReceipt(receipt: ReportReceipt): string {
+function renderReceipt(receipt: ReportReceipt, half: boolean): string {
   const { seconds = {} } = receipt;
   const shares = receipt.workers === undefined ? "" : renderTimes(receipt.workers, seconds);
   const pairs: [string, string | undefined][] = [
@@ -84,7 +86,7 @@ function renderReceipt(receipt: ReportReceipt): string {
   const shown = pairs.flatMap(([label, value]) =>
     value === undefined ? [] : [pair(label, value)],
   );
-  return `<div class="card wide"><h3>Where the time went</h3>${shares}<dl class="pairs">${shown.join("")}</dl></div>`;
+  return `<div class="card${half ? "" : " wide"}"><h3>Where the time went</h3>${shares}<dl class="pairs">${shown.join("")}</dl></div>`;
 }
 
 /** Computing, copying and the rest as shares of all workers' time. */

@@ -12,7 +12,7 @@ h1{font-size:30px;line-height:1.2;margin:0 0 6px;letter-spacing:-.01em;font-weig
 h2{font-size:21px;margin:52px 0 4px;letter-spacing:-.005em;font-weight:650}
 h3{font-size:15px;margin:0;font-weight:650}
 .lead{color:var(--soft);margin:0 0 18px;max-width:75ch}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:1px;margin:22px 0 0;
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;margin:22px 0 0;
 background:var(--line);border:1px solid var(--line);border-radius:8px;overflow:hidden}
 .facts div{background:var(--card);padding:12px 16px}
 dt{color:var(--soft);font-size:12.5px}dd{margin:0}
@@ -23,23 +23,22 @@ figure,.card{margin:0;background:var(--card);border:1px solid var(--line);border
 figcaption{display:flex;flex-wrap:wrap;gap:2px 10px;align-items:baseline;margin-bottom:10px}
 figcaption p{margin:0;color:var(--soft);font-size:13.5px}
 .box{background:var(--box);border-radius:5px;padding:8px 10px;color:#b9c4ce;font-size:11px}
-.planes{display:grid;gap:2px 16px;align-items:center;justify-items:stretch}
+.planes{display:grid;gap:0 6px;align-items:center;justify-items:stretch}
 .planes .name{grid-column:1/-1;font-size:12px;color:#dfe6ec;padding:3px 0 0}
-.planes .at{text-align:center;color:#8b98a4;padding-top:3px;font-variant-numeric:tabular-nums}
-.picture{position:relative;display:block}
+.planes .at{text-align:center;color:#8b98a4;padding-top:2px;font-variant-numeric:tabular-nums}
+.picture{position:relative;display:block;margin:13px 11px}
 .picture img{display:block;width:100%;height:100%;image-rendering:pixelated}
-.picture span{position:absolute;line-height:1;color:#cbd5de;text-shadow:0 0 3px #000,0 0 3px #000;font-weight:600}
-.picture .l{left:-6px;top:50%;transform:translateY(-50%)}.picture .r{right:-6px;top:50%;transform:translateY(-50%)}
-.picture .t{top:0;left:50%;transform:translateX(-50%)}.picture .b{bottom:0;left:50%;transform:translateX(-50%)}
+.picture span{position:absolute;line-height:1;color:#aeb9c3;font-weight:600;font-size:10px}
+.picture .l{right:100%;margin-right:3px;top:50%;transform:translateY(-50%)}.picture .r{left:100%;margin-left:3px;top:50%;transform:translateY(-50%)}
+.picture .t{bottom:100%;margin-bottom:2px;left:50%;transform:translateX(-50%)}.picture .b{top:100%;margin-top:2px;left:50%;transform:translateX(-50%)}
 .bar{display:flex;align-items:center;gap:9px;font-size:12px;margin-top:10px;color:var(--soft);
 font-variant-numeric:tabular-nums;white-space:nowrap}
 .bar i{flex:1;height:9px;border-radius:2px;border:1px solid var(--line)}
 .key{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:12px;margin-top:10px;color:var(--soft)}
 .key b{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px;vertical-align:-1px}
 .glyphs .picture img{image-rendering:auto;border-radius:3px}
-.glyphs .picture .l{left:6px}.glyphs .picture .r{right:6px}.glyphs .picture .t{top:6px}.glyphs .picture .b{bottom:6px}
 .glyphs svg{position:absolute;inset:0;width:100%;height:100%}
-.glyphs line{stroke:#fff;stroke-width:.06;stroke-linecap:round;opacity:.95}
+.glyphs line{stroke:#fff;stroke-width:.035;stroke-linecap:round;opacity:.95}
 .glyphs input{accent-color:var(--accent);margin:0 7px 0 0;vertical-align:-2px}
 .glyphs input:not(:checked)~.box svg{display:none}
 .glyphs label{font-size:13px;color:var(--soft);display:inline-block;margin-bottom:9px}
@@ -61,7 +60,7 @@ footer{margin-top:44px;color:var(--soft);font-size:13px;border-top:1px solid var
 @media (max-width:860px){.grid{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:520px){main{padding:22px 12px 40px}h1{font-size:24px}h2{margin-top:38px}
 figure,.card{padding:12px 11px}.facts{grid-template-columns:repeat(2,1fr)}.facts div{padding:9px 12px}
-.facts dd{font-size:17px}.planes{column-gap:11px}.box{padding:7px 9px;font-size:10px}.sources{grid-template-columns:minmax(0,1fr);gap:0}
+.facts dd{font-size:17px}.planes{column-gap:2px}.picture{margin:12px 9px}.box{padding:7px 9px;font-size:10px}.sources{grid-template-columns:minmax(0,1fr);gap:0}
 .sources dd{margin-bottom:7px}th,td{padding-left:9px}}
 @media print{body{background:#fff}.card,figure{break-inside:avoid}}
 `;
