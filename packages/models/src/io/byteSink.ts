@@ -25,12 +25,13 @@ export interface Deflation {
 }
 
 /**
- * Floating-point maps of real fits have noise in their mantissas: nothing repeats but the zeros
- * outside the mask. Looking for runs and coding the bytes by frequency then gives files as small as
- * level 9 does (93 % of the inside), three to four times faster than level 1.
+ * Chosen by measuring. In floating-point maps of real fits nothing repeats but the zeros outside the
+ * mask: looking for runs and coding bytes by frequency gives files as small as level 9 does, four
+ * times as fast (and smaller ones than level 1, twice as fast).
  */
 export const floatDeflation: Deflation = { level: 6, strategy: constants.Z_RLE };
-export const integerDeflation: Deflation = { level: 4, strategy: constants.Z_DEFAULT_STRATEGY };
+/** Integers do repeat: level 6 gives two thirds of level 4's size on iteration counts. */
+export const integerDeflation: Deflation = { level: 6, strategy: constants.Z_DEFAULT_STRATEGY };
 
 export class PlainSink implements ByteSink {
   readonly #handle: FileHandle;

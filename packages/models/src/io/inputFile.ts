@@ -93,8 +93,13 @@ export async function* readRange(
   pieces: ReadPieces = allocatePieces(file),
 ): AsyncGenerator<Buffer> {
   const pieceBytes = pieces[0].length;
-  const read = (index: number, position: number) =>
-    file.handle.read(pieces[index], 0, Math.min(pieceBytes, end - position), position);
+  const read = (index: number, position: number) => {
+    const room = Math.min(pieceBytes, end - position);
+    const reading = file.handle.read(pieces[index], 0, room, position);
+    // It may fail while the piece before it is still at work; it is awaited only then.
+    reading.catch(() => undefined);
+    return reading;
+  };
   let position = start;
   let current = 0;
   let pending = position < end ? read(current, position) : undefined;

@@ -13,7 +13,6 @@ import { openDwi } from "./openDwi.ts";
 import { readNifti } from "./readNifti.ts";
 import type { TestImage } from "./testing.ts";
 import { gradientTexts, niftiBytes, temporaryDirectory } from "./testing.ts";
-import { voxelsPerSlab } from "./voxelMatrix.ts";
 
 const fixtures = new URL("../../../../test/fixtures/", import.meta.url).pathname;
 
@@ -448,16 +447,4 @@ print(json.dumps(out))`;
       expect(ours).toEqual(JSON.parse(stdout));
     },
   );
-});
-
-describe("voxelsPerSlab", () => {
-  it("cuts at whole blocks of 8 MiB, at most 1 GiB", () => {
-    expect(voxelsPerSlab(1000, 1152)).toBe(1000);
-    const rowBytes = 1152;
-    const perBlock = Math.floor((8 * 1024 * 1024) / rowBytes);
-    const perSlab = voxelsPerSlab(3_658_350, rowBytes);
-    expect(perSlab % perBlock).toBe(0);
-    expect(perSlab * rowBytes).toBeLessThanOrEqual(2 ** 30);
-    expect((perSlab + perBlock) * rowBytes).toBeGreaterThan(2 ** 30);
-  });
 });

@@ -96,7 +96,14 @@ async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
   const scale = { slope: header.slope, intercept: header.intercept };
   const geometry = geometryOf(header);
   const allocate = options.allocate ?? ((bytes) => new SharedArrayBuffer(bytes));
-  const matrix = new VoxelMatrix(voxels, width, header.datatype.dtype, scale, allocate);
+  const matrix = new VoxelMatrix(
+    geometry.shape,
+    voxels,
+    width,
+    header.datatype.dtype,
+    scale,
+    allocate,
+  );
   const centre = new CentreCollector(geometry.shape, width, scale);
   const columnOf = columnsOf(kept);
   const surplusBytes = await readVolumes(

@@ -3,24 +3,51 @@ import type { SignalDtype, VoxelSignals } from "../model.ts";
 import type { NiftiDtype, NumericView } from "./datatype.ts";
 import { allocateDecoded, exactFloatOf } from "./datatype.ts";
 
-const maxSlabBytes = 1024 * 1024 * 1024;
-const blockBytes = 8 * 1024 * 1024;
+/** How much memory goes to one slab, one block of the transfer between hosts, and the batches. */
+export interface MatrixLimits {
+  readonly slabBytes: number;
+  readonly blockBytes: number;
+  /** For all batches together. */
+  readonly batchBytes: number;
+}
+
+const mebibyte = 1024 * 1024;
+const defaultLimits: MatrixLimits = {
+  slabBytes: 1024 * mebibyte,
+  blockBytes: 8 * mebibyte,
+  batchBytes: 64 * mebibyte,
+};
 /** 32 float32 samples of a voxel are two cache lines; more did not make it faster. */
 const maxBatchVolumes = 32;
-const maxBatchBytes = 48 * 1024 * 1024;
+/** Below this, one large batch is better than two small ones. */
+const minBatchVolumes = 8;
 
 export type Allocate = (bytes: number) => SharedArrayBuffer;
 
-/** Voxels in each slab: whole blocks of 8 MiB where it takes more than one slab of at most 1 GiB. */
-export function voxelsPerSlab(voxelCount: number, rowBytes: number): number {
-  if (voxelCount * rowBytes <= maxSlabBytes) return voxelCount;
+/** Voxels in each slab: whole blocks where it takes more than one slab. */
+export function voxelsPerSlab(
+  voxelCount: number,
+  rowBytes: number,
+  { slabBytes, blockBytes }: MatrixLimits = defaultLimits,
+): number {
+  if (voxelCount * rowBytes <= slabBytes) return voxelCount;
   const perBlock = Math.max(1, Math.floor(blockBytes / rowBytes));
-  return Math.max(1, Math.floor(maxSlabBytes / rowBytes / perBlock)) * perBlock;
+  return Math.max(1, Math.floor(slabBytes / rowBytes / perBlock)) * perBlock;
+}
+
+/** Masked values of consecutive volumes, volume after volume, in the type of the file. */
+interface Batch {
+  readonly values: NumericView;
+  firstColumn: number;
+  columns: number;
+  /** The first voxel whose row has not got its columns yet. */
+  nextVoxel: number;
 }
 
 /**
- * Turns volumes into voxels: masked values of several volumes are batched in the file's own type, and
- * then written row by row, so that each row is touched once per batch and not once per volume.
+ * Turns volumes into voxels: masked values of several volumes are batched, and then written row by
+ * row, so that each row is touched once per batch and not once per volume. While one batch fills, the
+ * rows of the one before are written little by little, so that inflating goes on beside it.
  */
 export class VoxelMatrix {
   readonly signals: VoxelSignals;
@@ -29,63 +56,92 @@ export class VoxelMatrix {
   readonly #voxels: Uint32Array;
   readonly #scale: { readonly slope: number; readonly intercept: number };
   readonly #rows: readonly (Float32Array | Float64Array)[];
-  readonly #batch: NumericView;
   readonly #batchVolumes: number;
+  /** Rows to write for each value that comes in, a little more than it takes to keep up. */
+  readonly #rowsPerValue: number;
+  #filling: Batch;
+  #writing: Batch;
   #column = 0;
   /** Masked voxels of the present column that have been taken. */
   #taken = 0;
 
   constructor(
+    grid: readonly [number, number, number],
     voxels: Uint32Array,
     width: number,
     dtype: NiftiDtype,
     scale: { readonly slope: number; readonly intercept: number },
     allocate: Allocate,
+    limits: MatrixLimits = defaultLimits,
   ) {
     this.#voxels = voxels;
     this.#scale = scale;
-    this.signals = allocateSignals(voxels.length, width, exactFloatOf(dtype), allocate);
-    const { slabs } = this.signals;
-    this.#rows = slabs.map((slab) =>
+    this.signals = allocateSignals(voxels.length, width, exactFloatOf(dtype), allocate, limits);
+    this.#rows = this.signals.slabs.map((slab) =>
       this.signals.dtype === "float32" ? new Float32Array(slab) : new Float64Array(slab),
     );
     const columnBytes = voxels.length * allocateDecoded(dtype, 0).BYTES_PER_ELEMENT;
-    const affordable = Math.floor(maxBatchBytes / columnBytes);
-    this.#batchVolumes = Math.max(1, Math.min(maxBatchVolumes, affordable, width));
-    this.#batch = allocateDecoded(dtype, voxels.length * this.#batchVolumes);
+    const affordable = Math.floor(limits.batchBytes / columnBytes);
+    const alternate = affordable >= 2 * minBatchVolumes;
+    const columns = alternate ? Math.floor(affordable / 2) : affordable;
+    this.#batchVolumes = Math.max(1, Math.min(maxBatchVolumes, columns, width));
+    const batchValues = grid[0] * grid[1] * grid[2] * this.#batchVolumes;
+    this.#rowsPerValue = (1.1 * voxels.length) / batchValues;
+    const batch = () => ({
+      values: allocateDecoded(dtype, voxels.length * this.#batchVolumes),
+      firstColumn: 0,
+      columns: 0,
+      nextVoxel: voxels.length,
+    });
+    this.#filling = batch();
+    this.#writing = alternate ? batch() : this.#filling;
   }
 
   /** Takes the values from grid index `first` on of the volume that becomes sample `column`; in order. */
   take(column: number, first: number, values: NumericView): void {
+    this.#writeRows(Math.ceil(values.length * this.#rowsPerValue));
     // What lies behind the last masked voxel of a volume.
     if (column === this.#column - 1) return;
     if (column !== this.#column) throw new Error(`Volume ${column} came before ${this.#column}.`);
     const voxels = this.#voxels;
-    const offset = (column % this.#batchVolumes) * voxels.length;
-    const taken = gather(voxels, this.#taken, first, values, this.#batch, offset);
-    this.#taken = taken;
-    if (taken < voxels.length) return;
+    const batch = this.#filling;
+    const offset = (column - batch.firstColumn) * voxels.length;
+    this.#taken = gather(voxels, this.#taken, first, values, batch.values, offset);
+    if (this.#taken < voxels.length) return;
     this.#taken = 0;
     this.#column++;
-    const { width } = this.signals;
-    if (this.#column % this.#batchVolumes === 0 || this.#column === width) this.#writeRows();
+    batch.columns++;
+    const isLast = this.#column === this.signals.width;
+    if (batch.columns === this.#batchVolumes || isLast) this.#swap();
+    if (isLast) this.#writeRows(voxels.length);
   }
 
-  #writeRows(): void {
-    const { width, voxelCount, voxelsPerSlab } = this.signals;
-    const firstColumn = Math.floor((this.#column - 1) / this.#batchVolumes) * this.#batchVolumes;
-    for (const [slab, rows] of this.#rows.entries()) {
-      const firstVoxel = slab * voxelsPerSlab;
-      const count = Math.min(voxelsPerSlab, voxelCount - firstVoxel);
-      const block = {
-        batch: this.#batch,
-        stride: voxelCount,
-        columns: this.#column - firstColumn,
-        firstVoxel,
-        count,
-      };
-      const least = transpose(block, rows, width, firstColumn, this.#scale);
+  /** The full batch is to be written; the other one, once written, takes the next columns. */
+  #swap(): void {
+    const { voxelCount } = this.signals;
+    this.#writeRows(voxelCount);
+    const full = this.#filling;
+    const next = this.#writing;
+    full.nextVoxel = 0;
+    this.#writing = full;
+    if (next === full) this.#writeRows(voxelCount);
+    next.firstColumn = this.#column;
+    next.columns = 0;
+    this.#filling = next;
+  }
+
+  /** Writes the columns of the waiting batch into its next rows, `count` of them at most. */
+  #writeRows(count: number): void {
+    const { voxelCount, voxelsPerSlab, width } = this.signals;
+    const batch = this.#writing;
+    const end = Math.min(voxelCount, batch.nextVoxel + count);
+    while (batch.nextVoxel < end) {
+      const slab = Math.floor(batch.nextVoxel / voxelsPerSlab);
+      const rows = Math.min(end, (slab + 1) * voxelsPerSlab) - batch.nextVoxel;
+      const row = batch.nextVoxel - slab * voxelsPerSlab;
+      const least = transpose(batch, voxelCount, rows, this.#rows[slab], row, width, this.#scale);
       if (least < this.minPositive) this.minPositive = least;
+      batch.nextVoxel += rows;
     }
   }
 }
@@ -95,9 +151,10 @@ function allocateSignals(
   width: number,
   dtype: SignalDtype,
   allocate: Allocate,
+  limits: MatrixLimits,
 ): VoxelSignals {
   const rowBytes = width * (dtype === "float32" ? 4 : 8);
-  const perSlab = voxelsPerSlab(voxelCount, rowBytes);
+  const perSlab = voxelsPerSlab(voxelCount, rowBytes, limits);
   const slabs: SharedArrayBuffer[] = [];
   for (let first = 0; first < voxelCount; first += perSlab) {
     slabs.push(allocate(Math.min(perSlab, voxelCount - first) * rowBytes));
@@ -123,28 +180,24 @@ function gather(
   return next;
 }
 
-/** Writes a batch into its columns of the rows; gives back the smallest scaled value above zero. */
+/** Writes a batch into its columns of `count` rows; gives back the smallest scaled value above zero. */
 function transpose(
-  block: {
-    readonly batch: NumericView;
-    readonly stride: number;
-    readonly columns: number;
-    readonly firstVoxel: number;
-    readonly count: number;
-  },
+  batch: Batch,
+  stride: number,
+  count: number,
   rows: Float32Array | Float64Array,
+  firstRow: number,
   width: number,
-  firstColumn: number,
   scale: { readonly slope: number; readonly intercept: number },
 ): number {
-  const { batch, stride, columns, firstVoxel, count } = block;
+  const { values, columns, nextVoxel, firstColumn } = batch;
   const { slope, intercept } = scale;
   let least = Infinity;
   for (let voxel = 0; voxel < count; voxel++) {
-    const to = voxel * width + firstColumn;
-    let from = firstVoxel + voxel;
+    const to = (firstRow + voxel) * width + firstColumn;
+    let from = nextVoxel + voxel;
     for (let column = 0; column < columns; column++, from += stride) {
-      const raw = batch[from];
+      const raw = values[from];
       rows[to + column] = raw;
       const signal = slope * raw + intercept;
       if (signal > 0 && signal < least) least = signal;
