@@ -1,6 +1,9 @@
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { freeWater } from "./freewater.ts";
+import { openDwi } from "./io/openDwi.ts";
 import { createFreeWaterKernel } from "./kernels/freewater.ts";
+import { createKernel } from "./kernels/index.ts";
 import { InputError } from "./model.ts";
 import {
   dwiOf,
@@ -139,6 +142,30 @@ describe("freeWater as a model", () => {
       whole += value ** 2;
     });
     expect(left / whole).toBeLessThan(0.01);
+  });
+
+  it("gives DIPY's f for files that openDwi reads, whose b0 volume has b = 15", async () => {
+    const folder = new URL(
+      "../../../test/fixtures/reference/freewater_real_101dir/",
+      import.meta.url,
+    );
+    const path = (file: string) => fileURLToPath(new URL(file, folder));
+    const dwi = await openDwi({
+      dwi: path("dwi.nii.gz"),
+      bval: path("dwi.bval"),
+      bvec: path("dwi.bvec"),
+    });
+    const model = freeWater(dwi);
+    const { voxelCount, dtype, slabs, voxelsPerSlab } = model.signals;
+    expect(voxelsPerSlab).toBeGreaterThanOrEqual(voxelCount);
+    const rows = dtype === "float32" ? new Float32Array(slabs[0]) : new Float64Array(slabs[0]);
+    const views = model.outputs.map(({ width }) => new Float64Array(voxelCount * width));
+    createKernel(model.kernel.name, model.kernel.parameters).fit(rows, 0, voxelCount, views, 0);
+    const expected = readReferenceImage("freewater_real_101dir/expected_nls_params.nii.gz").data;
+    dwi.voxels.forEach((index, v) => {
+      expect(Math.abs(views[0][13 * v + 12] - expected[13 * index + 12])).toBeLessThan(1e-5);
+    });
+    expect(voxelCount).toBeGreaterThan(500);
   });
 
   it("refuses one shell, no b0, flat directions and unknown methods in one sentence", () => {

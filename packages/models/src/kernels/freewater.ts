@@ -113,11 +113,10 @@ function createFitter(parameters: FreeWaterParameters): Fitter {
   function fitTissue(s0: number): void {
     const searching = parameters.method === "nls";
     grid.begin(s0);
-    grid.round();
-    // The search needs no better start than the coarse grid's, but whether f reaches 0.99, where
-    // there is no search, shows only on the fine one; f can reach it from the last coarse step alone.
-    const rounds = searching && grid.f < 0.85 ? 1 : parameters.gridRounds;
-    for (let k = 1; k < rounds; k++) grid.round();
+    // The search reaches the same optimum from a coarse start. Only whether the grid's f reaches 0.99,
+    // where there is no search, takes the whole grid, and it cannot unless 0.9 is the best of the coarse.
+    if (searching) grid.scout();
+    if (!searching || grid.f > 0.8) for (let k = 0; k < parameters.gridRounds; k++) grid.round();
     voxel.status = VoxelStatus.fitted;
     takeGrid(voxel, grid, design.unit);
     if (!searching || grid.f >= 0.99) return;

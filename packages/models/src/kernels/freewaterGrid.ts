@@ -21,9 +21,11 @@ export interface FreeWaterGrid {
   plainMeanDiffusivity(): number;
   /** The S0 with which water alone comes nearest to the samples. */
   waterS0(): number;
-  /** Starts the search for f with the mean b0 signal. */
+  /** Sets the mean b0 signal. */
   begin(s0: number): void;
-  /** Tries f from 0.1 to 0.9 in the first round, then around the best in steps ten times smaller. */
+  /** Tries five f from 0.1 to 0.9: a start for the nonlinear search. */
+  scout(): void;
+  /** Tries nine f from 0.1 to 0.9 in the first round, then nineteen around the best in steps ten times smaller. */
   round(): void;
 }
 
@@ -80,8 +82,14 @@ export function createFreeWaterGrid(design: TensorDesign, samples: Float64Array)
   function round(): void {
     const trials = state.step === 1 ? 9 : 19;
     const step = state.step * 0.1;
-    const start = state.low + step;
-    const end = state.high - step;
+    search(state.low + step, state.high - step, trials);
+    state.step = step;
+    state.low = self.f - step;
+    state.high = self.f + step;
+  }
+
+  /** Keeps the best of `trials` evenly spaced f, the first of equals. */
+  function search(start: number, end: number, trials: number): void {
     const stride = (end - start) / (trials - 1);
     for (let k = 0; k < trials; k++) {
       const f = k === trials - 1 ? end : k * stride + start;
@@ -93,9 +101,6 @@ export function createFreeWaterGrid(design: TensorDesign, samples: Float64Array)
         best.set(trial);
       }
     }
-    state.step = step;
-    state.low = self.f - step;
-    state.high = self.f + step;
     for (let k = 0; k < 6; k++) self.tensor[k] = best[k];
     // The logarithm was taken of (1-f) S0 exp(...), so its constant holds ln (1-f) as well.
     self.s0 = exp(best[6]) / (1 - self.f);
@@ -109,6 +114,7 @@ export function createFreeWaterGrid(design: TensorDesign, samples: Float64Array)
     plainMeanDiffusivity,
     waterS0,
     begin,
+    scout: () => search(0.1, 0.9, 5),
     round,
   };
   return self;
