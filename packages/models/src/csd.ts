@@ -55,8 +55,10 @@ export function csd(dwi: Dwi, options: CsdOptions = {}): CsdModel {
   const count = coefficientCount(shOrder);
   const chosen = chooseShells(dwi.gradients, resolved.shell);
   const { volumes } = chosen;
-  const directions = directionsOf(dwi, volumes, shBasis);
-  const response = resolveResponse(dwi, { shOrder, chosen, directions }, resolved.response);
+  const given = directionsOf(dwi, volumes);
+  const directions = shBasis === "mrtrix3" ? toScannerFrame(given, dwi.geometry.affine) : given;
+  // Always in the frame of the bvecs: a response sampled in another frame is another one in its last orders.
+  const response = resolveResponse(dwi, { shOrder, chosen, directions: given }, resolved.response);
   const parameters: CsdParameters = {
     ...{ width: dwi.signals.width, volumes, directions, shOrder, shBasis, lambda, tau, iterations },
     slope: dwi.scale.slope,
@@ -107,13 +109,13 @@ function resolveOptions(options: CsdOptions): Required<CsdOptions> {
   return { shOrder, response, shell, shBasis, lambda, tau, iterations };
 }
 
-function directionsOf(dwi: Dwi, volumes: Int32Array, shBasis: ShBasis): Float64Array {
+function directionsOf(dwi: Dwi, volumes: Int32Array): Float64Array {
   const directions = new Float64Array(3 * volumes.length);
   for (let k = 0; k < volumes.length; k++) {
     const at = 3 * volumes[k];
     directions.set(dwi.gradients.bvecs.subarray(at, at + 3), 3 * k);
   }
-  return shBasis === "mrtrix3" ? toScannerFrame(directions, dwi.geometry.affine) : directions;
+  return directions;
 }
 
 function countWarnings(count: number, directions: number): string[] {
