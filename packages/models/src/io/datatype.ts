@@ -83,43 +83,51 @@ export function matchByteOrder(bytes: Buffer, itemBytes: number, littleEndian: b
 }
 
 /**
- * The first `count` values in `storage`, decoded where they lie: the bytes are swapped in place if
- * need be, and 64-bit integers are overwritten by the float64 nearest to them.
+ * The `count` values that begin at byte `offset` of `storage` (a multiple of the type's bytes),
+ * decoded where they lie: the bytes are swapped in place if need be, and 64-bit integers are
+ * overwritten by the float64 nearest to them.
  */
 export function decodeInPlace(
-  storage: ArrayBuffer,
+  storage: ArrayBufferLike,
+  offset: number,
   count: number,
   datatype: Datatype,
   littleEndian: boolean,
 ): NumericView {
-  matchByteOrder(Buffer.from(storage, 0, count * datatype.bytes), datatype.bytes, littleEndian);
+  const bytes = Buffer.from(storage, offset, count * datatype.bytes);
+  matchByteOrder(bytes, datatype.bytes, littleEndian);
   switch (datatype.dtype) {
     case "uint8":
-      return new Uint8Array(storage, 0, count);
+      return new Uint8Array(storage, offset, count);
     case "int8":
-      return new Int8Array(storage, 0, count);
+      return new Int8Array(storage, offset, count);
     case "uint16":
-      return new Uint16Array(storage, 0, count);
+      return new Uint16Array(storage, offset, count);
     case "int16":
-      return new Int16Array(storage, 0, count);
+      return new Int16Array(storage, offset, count);
     case "uint32":
-      return new Uint32Array(storage, 0, count);
+      return new Uint32Array(storage, offset, count);
     case "int32":
-      return new Int32Array(storage, 0, count);
+      return new Int32Array(storage, offset, count);
     case "float32":
-      return new Float32Array(storage, 0, count);
+      return new Float32Array(storage, offset, count);
     case "float64":
-      return new Float64Array(storage, 0, count);
+      return new Float64Array(storage, offset, count);
     default:
-      return integers64ToFloat64(storage, count, datatype.dtype === "int64");
+      return integers64ToFloat64(storage, offset, count, datatype.dtype === "int64");
   }
 }
 
-function integers64ToFloat64(storage: ArrayBuffer, count: number, signed: boolean): Float64Array {
-  const low = new Uint32Array(storage, 0, 2 * count);
-  const high = signed ? new Int32Array(storage, 0, 2 * count) : low;
+function integers64ToFloat64(
+  storage: ArrayBufferLike,
+  offset: number,
+  count: number,
+  signed: boolean,
+): Float64Array {
+  const low = new Uint32Array(storage, offset, 2 * count);
+  const high = signed ? new Int32Array(storage, offset, 2 * count) : low;
   const [lowAt, highAt] = hostIsLittleEndian ? [0, 1] : [1, 0];
-  const out = new Float64Array(storage, 0, count);
+  const out = new Float64Array(storage, offset, count);
   // One rounding only: the product with 2^32 is exact.
   for (let i = 0; i < count; i++) {
     out[i] = high[2 * i + highAt] * 4294967296 + low[2 * i + lowAt];

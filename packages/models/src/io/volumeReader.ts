@@ -134,18 +134,10 @@ class PieceAssembler {
     let at = 0;
     while (at < bytes.length && !this.complete) {
       const left = this.#volumeBytes - this.#position - this.#filled;
-      const wanted = this.#wanted[this.volume] === 1;
-      const room = wanted ? this.#bytes.length - this.#filled : left;
-      const count = Math.min(left, room, bytes.length - at);
-      if (wanted) {
-        this.#bytes.set(bytes.subarray(at, at + count), this.#filled);
-        this.#filled += count;
-        if (this.#filled === this.#bytes.length || count === left) this.#deliver();
-      } else {
-        this.#position += count;
-      }
-      at += count;
-      this.takenBytes += count;
+      const count = Math.min(left, bytes.length - at);
+      const used = this.#use(bytes.subarray(at, at + count), count === left);
+      at += used;
+      this.takenBytes += used;
       if (this.#position === this.#volumeBytes) {
         this.volume++;
         this.#position = 0;
@@ -154,16 +146,34 @@ class PieceAssembler {
     this.surplusBytes += bytes.length - at;
   }
 
-  #deliver(): void {
+  /** Skips, delivers or stores bytes of the present volume, its last ones if `isEnd`; says how many. */
+  #use(bytes: Uint8Array, isEnd: boolean): number {
+    const itemBytes = this.#header.datatype.bytes;
+    if (this.#wanted[this.volume] !== 1) {
+      this.#position += bytes.length;
+      return bytes.length;
+    }
+    const whole = bytes.length - (bytes.length % itemBytes);
+    if (this.#filled === 0 && whole > 0 && bytes.byteOffset % itemBytes === 0) {
+      this.#deliver(bytes.buffer, bytes.byteOffset, whole);
+      return whole;
+    }
+    // A value is split between two pieces, or the piece does not lie where a typed array may begin.
+    const count = Math.min(bytes.length, this.#bytes.length - this.#filled);
+    this.#bytes.set(bytes.subarray(0, count), this.#filled);
+    this.#filled += count;
+    if (this.#filled === this.#bytes.length || (isEnd && count === bytes.length)) {
+      this.#deliver(this.#storage, 0, this.#filled);
+      this.#filled = 0;
+    }
+    return count;
+  }
+
+  #deliver(storage: ArrayBufferLike, offset: number, length: number): void {
     const { datatype, littleEndian } = this.#header;
-    const values = decodeInPlace(
-      this.#storage,
-      this.#filled / datatype.bytes,
-      datatype,
-      littleEndian,
-    );
+    const count = length / datatype.bytes;
+    const values = decodeInPlace(storage, offset, count, datatype, littleEndian);
     this.#sink(this.volume, this.#position / datatype.bytes, values);
-    this.#position += this.#filled;
-    this.#filled = 0;
+    this.#position += length;
   }
 }
