@@ -137,30 +137,65 @@ function createSecondPass(sampleCount: number): SecondPass {
 
   return (design, logs, solution) => {
     const { rows } = design;
-    step.fill(0);
+    const d0 = solution[0];
+    const d1 = solution[1];
+    const d2 = solution[2];
+    const d3 = solution[3];
+    const d4 = solution[4];
+    const d5 = solution[5];
+    const constant = solution[6];
     for (let i = 0, at = 0; i < sampleCount; i++, at += 6) {
       // The weight is taken relative to S0, which changes no minimum and cannot overflow by the signal's unit.
       const decay =
-        rows[at] * solution[0] +
-        rows[at + 1] * solution[1] +
-        rows[at + 2] * solution[2] +
-        rows[at + 3] * solution[3] +
-        rows[at + 4] * solution[4] +
-        rows[at + 5] * solution[5];
-      const weight = exp(2 * decay);
-      const residual = logs[i] - decay - solution[6];
-      weights[i] = weight;
-      residuals[i] = residual;
-      const pull = weight * residual;
-      for (let k = 0; k < 6; k++) step[k] += pull * rows[at + k];
-      step[6] += pull;
+        rows[at] * d0 +
+        rows[at + 1] * d1 +
+        rows[at + 2] * d2 +
+        rows[at + 3] * d3 +
+        rows[at + 4] * d4 +
+        rows[at + 5] * d5;
+      weights[i] = exp(2 * decay);
+      residuals[i] = logs[i] - decay - constant;
     }
+    sumPulls(rows, weights, residuals, step);
     accumulateNormalMatrix(design, weights, matrix, 7, sums);
     if (factorize(matrix, 7) > SMALLEST_SHARE) solveFactored(matrix, 7, step);
     else if (!solveByRows(design, weights, residuals, pivoted, step)) return false;
     for (let k = 0; k < 7; k++) solution[k] += step[k];
     return true;
   };
+}
+
+/** The right-hand side of the normal equations: the design's transpose on weight x residual. */
+function sumPulls(
+  rows: Float64Array,
+  weights: Float64Array,
+  residuals: Float64Array,
+  into: Float64Array,
+): void {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let s4 = 0;
+  let s5 = 0;
+  let s6 = 0;
+  for (let i = 0, at = 0; i < weights.length; i++, at += 6) {
+    const pull = weights[i] * residuals[i];
+    s0 += pull * rows[at];
+    s1 += pull * rows[at + 1];
+    s2 += pull * rows[at + 2];
+    s3 += pull * rows[at + 3];
+    s4 += pull * rows[at + 4];
+    s5 += pull * rows[at + 5];
+    s6 += pull;
+  }
+  into[0] = s0;
+  into[1] = s1;
+  into[2] = s2;
+  into[3] = s3;
+  into[4] = s4;
+  into[5] = s5;
+  into[6] = s6;
 }
 
 /** The same fit on the weighted rows themselves, for weights so uneven that their squares drown. */

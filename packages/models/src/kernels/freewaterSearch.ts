@@ -112,7 +112,7 @@ export function createFreeWaterProblem(
   const tissue = new Float64Array(count);
   const squares = new Float64Array(count);
   const sums = new Float64Array(15);
-  const halves = new Float64Array(18);
+  const crossSums = new Float64Array(18);
   // Fields and not variables: a captured variable costs an allocation for every number stored in it.
   const state = { f: 0.5, slope: 0.5, bend: 0.5, growth: 0.5 };
 
@@ -154,7 +154,7 @@ export function createFreeWaterProblem(
     const share = 1 - f;
     for (let m = 0; m < 15; m++) sums[m] *= share * share;
     spreadProducts(sums, matrix, UNKNOWNS);
-    sumCrossTerms(rows, tissue, water, signal, share, f, growth, halves);
+    sumCrossTerms(rows, tissue, water, signal, share, f, growth, crossSums);
     fillBorder(matrix, gradient);
   }
 
@@ -165,9 +165,9 @@ export function createFreeWaterProblem(
     const sixth = LN_S0 * UNKNOWNS;
     const seventh = ANGLE * UNKNOWNS;
     for (let k = 0; k < 6; k++) {
-      gradient[k] = share * halves[k];
-      matrix[sixth + k] = share * halves[6 + k];
-      matrix[seventh + k] = share * slope * halves[12 + k];
+      gradient[k] = share * crossSums[k];
+      matrix[sixth + k] = share * crossSums[6 + k];
+      matrix[seventh + k] = share * slope * crossSums[12 + k];
     }
     let models = 0;
     let mixed = 0;
