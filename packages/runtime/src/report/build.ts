@@ -94,8 +94,8 @@ function factsOf(dwi: Dwi, fits: readonly ReportFit[]): ReportInput["facts"] {
   const { shape, voxelSize } = dwi.geometry;
   const size = voxelSize.map((mm) => formatNumber(Number(mm.toPrecision(3))));
   const facts = [
-    { label: "Grid", value: shape.join(" × ") },
-    { label: "Voxel, mm", value: new Set(size).size === 1 ? size[0] : size.join(" × ") },
+    { label: "Grid", value: shape.join("×") },
+    { label: "Voxel, mm", value: new Set(size).size === 1 ? size[0] : size.join("×") },
     { label: "Volumes", value: formatNumber(dwi.gradients.bvals.length) },
     { label: "Voxels fitted", value: formatNumber(dwi.voxels.length) },
   ];

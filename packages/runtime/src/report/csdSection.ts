@@ -1,6 +1,12 @@
 /** The part of the page for fibre orientations: colours, solids, and angles to the truth. */
 
-import { type ErrorEntry, type ErrorTable, tableByClass, tissueClassOf } from "./errors.ts";
+import {
+  type ErrorEntry,
+  type ErrorTable,
+  histogramOf,
+  tableByClass,
+  tissueClassOf,
+} from "./errors.ts";
 import type { FodSource } from "./fibres.ts";
 import { fodColour, fodPeaks, lineAngleDegrees } from "./fibres.ts";
 import type { ReportFit } from "./fit.ts";
@@ -44,12 +50,11 @@ export function csdSection(
     items.push({
       kind: "map",
       name: "True number of fibres",
-      description: "three where bundles cross, none in grey matter and water",
+      description: "up to three where bundles cross",
       units: "1",
       window: [0, 3],
       ramp: "ember",
       fitted: summariseSlices(grid, truth.fibres, { planes: [...planes] }),
-      fittedLabel: "Truth",
     });
   }
   items.push(directionFigure(fit, source, planes, truth));
@@ -167,5 +172,6 @@ function angleTable(source: FodSource, fit: ReportFit, truth: PhantomVoxels): Er
       });
     });
   }
-  return tableByClass("Angle from true to nearest found fibre", "°", entries, "count right");
+  const table = tableByClass("Angle from true to nearest found fibre", "°", entries, "count right");
+  return { ...table, plot: histogramOf(entries, 45, 45) };
 }

@@ -17,6 +17,24 @@ export interface ErrorTable {
   /** Heading of a last column of shares, such as how often the number of fibres was right. */
   readonly matchedLabel?: string;
   readonly rows: readonly ErrorRow[];
+  /** A picture of the same voxels. */
+  readonly plot?: Density | Histogram;
+}
+
+/** How many voxels have which true and fitted value: `bins` by `bins` counts, rows from the top. */
+export interface Density {
+  readonly kind: "density";
+  readonly bins: number;
+  readonly counts: Float64Array;
+  /** Values at the ends of both axes. */
+  readonly window: readonly [number, number];
+}
+
+/** Shares of the voxels of each class by their error, in bins from 0 to `end`. */
+export interface Histogram {
+  readonly kind: "histogram";
+  readonly end: number;
+  readonly series: readonly { readonly label: TissueClass; readonly shares: readonly number[] }[];
 }
 
 /** What a phantom knows of each masked voxel; all arrays have one entry per voxel. */
@@ -90,17 +108,15 @@ export function tableByClass(
 }
 
 /**
- * |fitted - true| by class. `fitted` and `expected` have one entry per masked voxel; `counts` picks the
- * voxels that count, such as those whose fit succeeded.
+ * |fitted - true| of each voxel with its class. `fitted` and `expected` have one entry per masked voxel;
+ * `counts` picks the voxels that count, such as those whose fit succeeded.
  */
-export function errorTable(
-  title: string,
-  units: string,
+export function errorEntries(
   fitted: ArrayLike<number>,
   expected: ArrayLike<number>,
   truth: VoxelTruth,
   counts: (row: number) => boolean = () => true,
-): ErrorTable {
+): ErrorEntry[] {
   const entries: ErrorEntry[] = [];
   for (let row = 0; row < fitted.length; row++) {
     const error = Math.abs(fitted[row] - expected[row]);
@@ -108,5 +124,42 @@ export function errorTable(
       entries.push({ tissue: tissueClassOf(truth, row), error });
     }
   }
-  return tableByClass(title, units, entries);
+  return entries;
+}
+
+const densityBins = 96;
+
+/** Counts of voxels by true value (to the right) and fitted value (up) within the window. */
+export function densityOf(
+  fitted: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  window: readonly [number, number],
+  counts: (row: number) => boolean = () => true,
+): Density {
+  const bins = densityBins;
+  const cells = new Float64Array(bins * bins);
+  const binOf = (value: number) =>
+    Math.min(
+      bins - 1,
+      Math.max(0, Math.floor((bins * (value - window[0])) / (window[1] - window[0]))),
+    );
+  for (let row = 0; row < fitted.length; row++) {
+    if (!counts(row) || !Number.isFinite(fitted[row])) continue;
+    cells[(bins - 1 - binOf(fitted[row])) * bins + binOf(expected[row])]++;
+  }
+  return { kind: "density", bins, counts: cells, window };
+}
+
+/** Shares by class and error; errors beyond the end count in the last bin. */
+export function histogramOf(entries: readonly ErrorEntry[], end: number, bins: number): Histogram {
+  const series = tissueClasses.flatMap((label) => {
+    const own = entries.filter(({ tissue }) => tissue === label);
+    if (own.length === 0) return [];
+    const shares = new Array<number>(bins).fill(0);
+    for (const { error } of own) {
+      shares[Math.min(bins - 1, Math.floor((bins * error) / end))] += 1 / own.length;
+    }
+    return [{ label, shares }];
+  });
+  return { kind: "histogram", end, series };
 }

@@ -24,7 +24,7 @@ function renderMap(figure: MapFigure): string {
     }));
   const units = formatUnits(figure.units);
   const rows = [
-    { label: figure.fittedLabel ?? "Fitted", pictures: draw(figure.fitted) },
+    { label: "Fitted", pictures: draw(figure.fitted) },
     ...(figure.truth ? [{ label: "Truth", pictures: draw(figure.truth) }] : []),
   ];
   return `<figure>${caption(figure)}${renderRows(figure.name, rows)}
@@ -50,7 +50,7 @@ interface PictureRow {
 function renderRows(name: string, rows: readonly PictureRow[]): string {
   const planes = rows[0].pictures.map(({ plane }) => plane);
   const columns = planes.map((plane) => `${widthMm(plane)}fr`).join(" ");
-  const named = rows.length > 1 || rows[0].label !== "Fitted";
+  const named = rows.length > 1;
   const body = rows.map(
     ({ label, pictures }) =>
       `${named ? `<div class="name">${escapeHtml(label)}</div>` : ""}${pictures

@@ -8,10 +8,10 @@ import type { Plane } from "./planes.ts";
 import { planeRows } from "./slices.ts";
 import type { PhantomVoxels } from "./truth.ts";
 
-const regionColumns = 15;
-const regionRows = 10;
+const regionColumns = 21;
+const regionRows = 12;
 /** Pixels of a voxel's edge. */
-const cell = 64;
+const cell = 52;
 
 export function glyphFigure(
   fit: ReportFit,
@@ -75,7 +75,7 @@ function planeFods(rows: Int32Array, source: FodSource): (Float64Array | undefin
   return fods;
 }
 
-/** For each pixel how much fibre crosses there: the amplitude of its second peak. */
+/** For each pixel how clearly fibres cross there: the squared amplitude of its second peak. */
 function crossingsOf(
   rows: Int32Array,
   fods: readonly (Float64Array | undefined)[],
@@ -84,7 +84,7 @@ function crossingsOf(
   return Float64Array.from(rows, (_, pixel) => {
     const fod = fods[pixel];
     const peaks = fod === undefined ? [] : fodPeaks(fod, source.mesh);
-    return peaks.length < 2 ? 0 : peaks[1].amplitude + (peaks[2]?.amplitude ?? 0);
+    return peaks.length < 2 ? 0 : peaks[1].amplitude ** 2;
   });
 }
 

@@ -3,7 +3,7 @@ export { type BuildReportOptions, buildReport } from "./build.ts";
 export {
   type ErrorRow,
   type ErrorTable,
-  errorTable,
+  errorEntries,
   tissueClasses,
   type VoxelTruth,
 } from "./errors.ts";

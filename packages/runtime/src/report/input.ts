@@ -17,8 +17,6 @@ export interface MapFigure {
   readonly ramp: ColourRamp;
   readonly fitted: readonly DisplaySlice[];
   readonly truth?: readonly DisplaySlice[];
-  /** What the first row is called; default "Fitted". */
-  readonly fittedLabel?: string;
 }
 
 /** Pictures whose colours say directions: red left-right, green front-back, blue up-down. */

@@ -3,6 +3,7 @@ import type { ErrorTable } from "./errors.ts";
 import { renderFigure } from "./figures.ts";
 import { escapeHtml, formatBytes, formatNumber, formatSeconds, formatUnits } from "./html.ts";
 import type { ReportInput, ReportReceipt, ReportSection } from "./input.ts";
+import { renderPlot } from "./plots.ts";
 import { style } from "./style.ts";
 
 /**
@@ -56,7 +57,7 @@ function renderErrors(table: ErrorTable): string {
   });
   const units = formatUnits(table.units);
   return `<div class="card scroll"><table><caption>${escapeHtml(table.title)}${units && ` <small>in ${escapeHtml(units)}</small>`}</caption>
-<thead><tr>${head.map((cell) => `<th scope="col">${escapeHtml(cell)}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table></div>`;
+<thead><tr>${head.map((cell) => `<th scope="col">${escapeHtml(cell)}</th>`).join("")}</tr></thead><tbody>${rows.join("")}</tbody></table>${table.plot === undefined ? "" : renderPlot(table.plot, units)}</div>`;
 }
 
 function formatShare(share: number): string {
@@ -114,6 +115,7 @@ function counts(values: Readonly<Record<string, number>> | undefined): string | 
   if (values === undefined) return undefined;
   const words = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
   return Object.entries(values)
+    .filter(([, count], i) => count > 0 || i === 0)
     .map(([name, count]) => `${formatNumber(count)} ${words(name)}`)
     .join(", ");
 }

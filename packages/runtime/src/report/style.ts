@@ -16,7 +16,7 @@ h3{font-size:15px;margin:0;font-weight:650}
 background:var(--line);border:1px solid var(--line);border-radius:8px;overflow:hidden}
 .facts div{background:var(--card);padding:12px 16px}
 dt{color:var(--soft);font-size:12.5px}dd{margin:0}
-.facts dd{font-size:20px;font-weight:600;font-variant-numeric:tabular-nums;line-height:1.3}
+.facts dd{font-size:19px;white-space:nowrap;font-weight:600;font-variant-numeric:tabular-nums;line-height:1.3}
 .grid{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:18px}
 .wide{grid-column:1/-1}
 figure,.card{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:14px 16px 16px;min-width:0}
@@ -42,7 +42,11 @@ font-variant-numeric:tabular-nums;white-space:nowrap}
 .glyphs input{accent-color:var(--accent);margin:0 7px 0 0;vertical-align:-2px}
 .glyphs input:not(:checked)~.box svg{display:none}
 .glyphs label{font-size:13px;color:var(--soft);display:inline-block;margin-bottom:9px}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;display:flex;flex-direction:column}
+.plot{flex:1;display:flex;flex-direction:column;justify-content:center;align-items:center;padding-top:18px}
+.plot svg{display:block;width:100%;max-width:300px;overflow:visible}.plot .series{max-width:460px}
+.plot text{fill:var(--soft);font-size:11px}.plot .axis{stroke:var(--line);fill:none}
+.plot polyline{fill:none;stroke-width:1.8;stroke-linejoin:round}.plot .even{stroke:#fff;stroke-opacity:.55;stroke-dasharray:3 3}
 table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-weight:650;padding:0 0 7px}
 caption small{font-weight:400;color:var(--soft);font-size:13px}
@@ -60,7 +64,7 @@ footer{margin-top:44px;color:var(--soft);font-size:13px;border-top:1px solid var
 @media (max-width:860px){.grid{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:520px){main{padding:22px 12px 40px}h1{font-size:24px}h2{margin-top:38px}
 figure,.card{padding:12px 11px}.facts{grid-template-columns:repeat(2,1fr)}.facts div{padding:9px 12px}
-.facts dd{font-size:17px}.planes{column-gap:2px}.picture{margin:12px 9px}.box{padding:7px 9px;font-size:10px}.sources{grid-template-columns:minmax(0,1fr);gap:0}
+.facts dd{font-size:17px}.planes{column-gap:4px}.picture{margin:12px 10px}.facts div:last-child:nth-child(odd){grid-column:1/-1}.box{padding:7px 9px;font-size:10px}.sources{grid-template-columns:minmax(0,1fr);gap:0}
 .sources dd{margin-bottom:7px}th,td{padding-left:9px}}
 @media print{body{background:#fff}.card,figure{break-inside:avoid}}
 `;

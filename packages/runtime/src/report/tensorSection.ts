@@ -1,6 +1,6 @@
 /** The parts of the page for the tensor models: maps, and how far they are from the truth. */
 import { windowOf } from "./colours.ts";
-import { type ErrorTable, errorTable } from "./errors.ts";
+import { densityOf, type ErrorTable, errorEntries, histogramOf, tableByClass } from "./errors.ts";
 import type { ReportFit } from "./fit.ts";
 import type { Figure, MapFigure, ReportSection } from "./input.ts";
 import type { Plane } from "./planes.ts";
@@ -16,6 +16,8 @@ interface ShownMap {
   readonly truth?: (truth: PhantomVoxels) => Float64Array;
   /** Whether a voxel that is all water has a true value. */
   readonly inWater: boolean;
+  /** Errors up to here are shown as a histogram, where the truth hardly varies; else true against fitted. */
+  readonly histogramEnd?: number;
 }
 
 const tissueFa: ShownMap = {
@@ -35,6 +37,7 @@ const tissueMd: ShownMap = {
   window: [0, 1.5e-3],
   truth: ({ md }) => md,
   inWater: false,
+  histogramEnd: 3e-4,
 };
 const waterFraction: ShownMap = {
   field: "f",
@@ -129,5 +132,11 @@ function errorsOf(map: ShownMap, fit: ReportFit, truth: PhantomVoxels | undefine
   const status = fit.maps.status?.data;
   const counts = (row: number) =>
     (status === undefined || status[row] <= 1) && (map.inWater || truth.water[row] <= 0.95);
-  return [errorTable(`Error of ${map.name}`, units, data, expected, truth, counts)];
+  const entries = errorEntries(data, expected, truth, counts);
+  const table = tableByClass(`Error of ${map.name}`, units, entries);
+  const plot =
+    map.histogramEnd === undefined
+      ? densityOf(data, expected, map.window ?? [0, 1], counts)
+      : histogramOf(entries, map.histogramEnd, 40);
+  return [{ ...table, plot }];
 }
