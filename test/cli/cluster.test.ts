@@ -17,16 +17,35 @@ const freeWaterData = [...dwiOptions(`${fixtures}data/real_101dir_dsi`), "--max-
 /** One hash for each map and sidecar; report.json tells of the run and differs. */
 function hashes(folder: string): Record<string, string> {
   const names = readdirSync(folder).filter((name) => name !== "report.json");
-  const hash = (name: string) => createHash("sha256").update(readFileSync(`${folder}/${name}`)).digest("hex");
+  const hash = (name: string) =>
+    createHash("sha256")
+      .update(readFileSync(`${folder}/${name}`))
+      .digest("hex");
   return Object.fromEntries(names.sort().map((name) => [name, hash(name)]));
 }
 
 /** A volume whose CSD fit takes a few seconds, so that something can happen in the middle. */
 async function bigVolume(): Promise<string[]> {
   const folder = home.file("phantom");
-  const made = await home.run(["phantom", "--out", folder, "--size", "40,40,24", "--scheme", "64dir"]);
+  const made = await home.run([
+    "phantom",
+    "--out",
+    folder,
+    "--size",
+    "64,64,40",
+    "--scheme",
+    "64dir",
+  ]);
   expect(made).toMatchObject({ code: 0 });
-  return [...dwiOptions(`${folder}/dwi`), "--mask", `${folder}/mask.nii.gz`, "--response", "0.0017,0.0003,0.0003,1000"];
+  return [
+    ...dwiOptions(`${folder}/dwi`),
+    "--mask",
+    `${folder}/mask.nii.gz`,
+    "--sh-order",
+    "12",
+    "--response",
+    "0.0017,0.0003,0.0003,1000",
+  ];
 }
 
 describe("a head, its workers and a driver, each a process", () => {
@@ -48,16 +67,32 @@ describe("a head, its workers and a driver, each a process", () => {
         ["--join", join],
       ];
       for (const engine of engines) {
-        const all = ["1", "2", "7", "64", "1000", "auto"].filter((chunks) => !(Number(chunks) > voxels));
+        const all = ["1", "2", "7", "64", "1000", "auto"].filter(
+          (chunks) => !(Number(chunks) > voxels),
+        );
         // The engines are held to each other; every chunk count is tried where chunks matter most.
         for (const chunks of engine[0] === "--join" || engine[3] === "2" ? all : ["7"]) {
-          const out = home.file("out", `${model}-${engine.slice(1).join("")}-${chunks}`.replaceAll("/", "_").slice(0, 60));
-          const ended = await home.run(["fit", model, ...data, "--out", out, "--chunks", chunks, ...engine, "--json"]);
+          const out = home.file(
+            "out",
+            `${model}-${engine.slice(1).join("")}-${chunks}`.replaceAll("/", "_").slice(0, 60),
+          );
+          const ended = await home.run([
+            "fit",
+            model,
+            ...data,
+            "--out",
+            out,
+            "--chunks",
+            chunks,
+            ...engine,
+            "--json",
+          ]);
           expect(ended.stderr).not.toMatch(/ at .*:\d+:\d+/);
           expect(ended.code).toBe(0);
           const receipt = JSON.parse(ended.stdout);
           if (chunks !== "auto") expect(receipt.chunks).toBe(Number(chunks));
-          if (engine[0] === "--join") expect(receipt).toMatchObject({ engine: "cluster", workers: 3 });
+          if (engine[0] === "--join")
+            expect(receipt).toMatchObject({ engine: "cluster", workers: 3 });
           expected ??= hashes(out);
           expect(hashes(out)).toEqual(expected);
         }
@@ -71,7 +106,17 @@ describe("a head, its workers and a driver, each a process", () => {
     const worker = home.start(["join", "--cpus", "1"]);
     await worker.saw(/joined/);
     const out = home.file("out");
-    const fit = home.start(["fit", "csd", ...data, "--out", out, "--join", join, "--chunks", "500"]);
+    const fit = home.start([
+      "fit",
+      "csd",
+      ...data,
+      "--out",
+      out,
+      "--join",
+      join,
+      "--chunks",
+      "500",
+    ]);
     await fit.saw(/fitting csd/);
     const status = JSON.parse((await home.run(["status", "--json"])).stdout);
     expect(status.slots.total).toBe(2);
@@ -98,7 +143,18 @@ describe("a head, its workers and a driver, each a process", () => {
     const workers = [1, 2].map(() => home.start(["join", join, "--cpus", "1"]));
     await Promise.all(workers.map((worker) => worker.saw(/joined/)));
     const out = home.file("out");
-    const fit = home.start(["fit", "csd", ...data, "--out", out, "--join", join, "--chunks", "64", "--json"]);
+    const fit = home.start([
+      "fit",
+      "csd",
+      ...data,
+      "--out",
+      out,
+      "--join",
+      join,
+      "--chunks",
+      "64",
+      "--json",
+    ]);
     await fit.saw(/fitting csd: [1-9]/);
     workers[0].signal("SIGKILL");
     const late = home.start(["join", join, "--cpus", "1"]);
@@ -153,7 +209,10 @@ describe("finding each other", () => {
     expect(readFileSync(file, "utf8")).toBe(`${join}\n`);
     const workers = [
       home.start(["join", "--join-file", file, "--cpus", "1"]),
-      home.start(["join", "--cpus", "2"], { RUNTIME_JOIN: join, XDG_STATE_HOME: home.file("elsewhere") }),
+      home.start(["join", "--cpus", "2"], {
+        RUNTIME_JOIN: join,
+        XDG_STATE_HOME: home.file("elsewhere"),
+      }),
       home.start(["join", "--agents", "2", "--cpus", "1"]),
     ];
     await Promise.all(workers.map((worker) => worker.saw(/joined/)));
@@ -200,12 +259,21 @@ describe("finding each other", () => {
       { RUNTIME_TOKEN: token },
     );
     expect((await given.saw(/join: (\S+)/))[1]).toContain(`/${token}.`);
-    const bad = await home.run(["start", "--head", "--state-dir", home.file("third")], { RUNTIME_TOKEN: "short" });
+    const bad = await home.run(["start", "--head", "--state-dir", home.file("third")], {
+      RUNTIME_TOKEN: "short",
+    });
     expect(bad.code).toBe(2);
   });
 
   it("warns that traffic is not encrypted when it listens beyond loopback", async () => {
-    const { head, join } = await home.head("--cpus", "0", "--host", "0.0.0.0", "--advertise", "my-host");
+    const { head, join } = await home.head(
+      "--cpus",
+      "0",
+      "--host",
+      "0.0.0.0",
+      "--advertise",
+      "my-host",
+    );
     expect(join).toMatch(/^fascicle:\/\/my-host:/);
     await head.saw(/traffic is not encrypted yet/);
   });

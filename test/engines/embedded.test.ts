@@ -24,12 +24,18 @@ describe("the embedded engines", () => {
 
   it("refuse chunk and worker counts that cannot be, in one sentence", async () => {
     const model = testModel({ voxels: 10 });
-    await expect(fitChunked(model, 11)).rejects.toThrow(/11 chunks were asked for, but there are only 10/);
+    await expect(fitChunked(model, 11)).rejects.toThrow(
+      /11 chunks were asked for, but there are only 10/,
+    );
     await expect(fitChunked(model, 0)).rejects.toThrow(/at least 1/);
     await expect(fitChunked(model, 2, { workers: 0 })).rejects.toThrow(/number of workers/);
-    await expect(fitChunked(model, 2, { engine: "serial", workers: 3 })).rejects.toThrow(/one thread/);
+    await expect(fitChunked(model, 2, { engine: "serial", workers: 3 })).rejects.toThrow(
+      /one thread/,
+    );
     await expect(fitChunked(model, 2, { resume: true })).rejects.toThrow(/not in this version/);
-    await expect(fitChunked(model, 2, { objectMemoryBytes: 100 })).rejects.toThrow(/--object-memory/);
+    await expect(fitChunked(model, 2, { objectMemoryBytes: 100 })).rejects.toThrow(
+      /--object-memory/,
+    );
   });
 
   it("stop at once when their signal aborts, however large the chunks", async () => {
@@ -43,7 +49,9 @@ describe("the embedded engines", () => {
       const abortedMs = performance.now();
       await expect(fit).rejects.toBe(reason);
       expect(performance.now() - abortedMs).toBeLessThan(1_000);
-      await expect(fitChunked(model, 2, { engine, signal: controller.signal })).rejects.toBe(reason);
+      await expect(fitChunked(model, 2, { engine, signal: controller.signal })).rejects.toBe(
+        reason,
+      );
     }
     // The threads are free for the next fit.
     const after = await fitChunked(testModel({ voxels: 10 }), 2);
