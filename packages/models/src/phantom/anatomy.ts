@@ -43,6 +43,8 @@ const rim = 2.2;
 const cortex = 6;
 /** A fibre below this share of the tissue is left out, as no method could tell it. */
 const leastShare = 0.18;
+/** Squared cosine of 40 degrees: fibres that cross at less cannot be told apart at these b-values. */
+const leastCrossing = 0.5868;
 /** Coherence of white matter outside of the named bundles. */
 const leastCoherence = 0.55;
 
@@ -145,7 +147,10 @@ function weighBundles(place: Place): number {
   return strongest;
 }
 
-/** Takes the strongest bundles into `out`, as shares that add up to `available`. */
+/**
+ * Takes the strongest bundles into `out`, as shares that add up to `available`. One that runs nearly
+ * along a stronger one counts as the same fibres.
+ */
 function takeFibres(available: number, mirror: number, out: Tissue): void {
   let sum = 0;
   for (const weight of weights) sum += weight;
@@ -154,17 +159,33 @@ function takeFibres(available: number, mirror: number, out: Tissue): void {
   while (out.fibreCount < mostFibres) {
     let best = 0;
     for (let i = 1; i < weights.length; i++) if (weights[i] > weights[best]) best = i;
-    if (!(weights[best] * available >= leastShare * sum) || weights[best] === 0) break;
-    const n = out.fibreCount++;
-    out.fractions[n] = weights[best];
-    taken += weights[best];
+    const weight = weights[best];
+    if (!(weight * available >= leastShare * sum) || weight === 0) break;
+    weights[best] = 0;
+    const n = out.fibreCount;
     out.tangents[3 * n] = mirror * strands[3 * best];
     out.tangents[3 * n + 1] = strands[3 * best + 1];
     out.tangents[3 * n + 2] = strands[3 * best + 2];
-    weights[best] = 0;
+    if (runsAlongAnother(out.tangents, n)) continue;
+    out.fractions[n] = weight;
+    taken += weight;
+    out.fibreCount++;
   }
   for (let n = 0; n < out.fibreCount; n++) out.fractions[n] *= available / taken;
   if (out.fibreCount === 0) out.grey = 1;
+}
+
+/** Whether tangent `n` is within the least crossing angle of one before it. */
+function runsAlongAnother(tangents: Float64Array, n: number): boolean {
+  const dot = (a: number, b: number) =>
+    tangents[3 * a] * tangents[3 * b] +
+    tangents[3 * a + 1] * tangents[3 * b + 1] +
+    tangents[3 * a + 2] * tangents[3 * b + 2];
+  for (let m = 0; m < n; m++) {
+    const product = dot(m, n);
+    if (product * product > leastCrossing * dot(m, m) * dot(n, n)) return true;
+  }
+  return false;
 }
 
 /**
