@@ -40,7 +40,9 @@ function install() {
 export function prepare() {
   checkNode();
   if (!isInstalled()) install();
-  const { bin } = JSON.parse(readFileSync(join(root, "node_modules/typescript/package.json"), "utf8"));
+  const { bin } = JSON.parse(
+    readFileSync(join(root, "node_modules/typescript/package.json"), "utf8"),
+  );
   process.stdout.write("building ...\n");
   run(process.execPath, [join(root, "node_modules/typescript", bin.tsc), "-b"]);
 }

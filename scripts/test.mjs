@@ -3,4 +3,8 @@ import { join } from "node:path";
 import { prepare, root, run } from "./prepare.mjs";
 
 prepare();
-run(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), "run", ...process.argv.slice(2)]);
+run(process.execPath, [
+  join(root, "node_modules/vitest/vitest.mjs"),
+  "run",
+  ...process.argv.slice(2),
+]);
