@@ -42,7 +42,7 @@ const hull = { side: 66, front: 82, up: 55, down: 50 } as const;
 const rim = 2.2;
 const cortex = 6;
 /** A fibre below this share of the tissue is left out, as no method could tell it. */
-const leastShare = 0.18;
+const leastShare = 0.25;
 /** Squared cosine of 40 degrees: fibres that cross at less cannot be told apart at these b-values. */
 const leastCrossing = 0.5868;
 /** Coherence of white matter outside of the named bundles. */

@@ -14,7 +14,7 @@ export interface PhantomTruthMaps {
   readonly md: Float32Array;
   /** Free water's share of the signal at b0, 0..1. */
   readonly f: Float32Array;
-  /** Fibre populations with at least about a sixth of the white matter each, 0..3; 0 in pure water. */
+  /** Fibre populations with at least a quarter of the tissue each, 0..3; 0 in pure water. */
   readonly fibres: Uint8Array;
 }
 
