@@ -4,36 +4,15 @@ import { join } from "node:path";
 import {
   csd,
   type Dwi,
-  type DwiModel,
   freeWater,
   InputError,
-  type OutputView,
   openDwi,
   phantomFiles,
   writePhantom,
 } from "@fascicle/models";
-import { createKernel } from "@fascicle/models/kernels";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fitChunked } from "../fit/fitChunked.ts";
 import { buildReport, type ReportFit, type ReportInput, renderReport } from "./index.ts";
-
-function fitAll(model: DwiModel): ReportFit {
-  const count = model.signals.voxelCount;
-  const arrays = { float64: Float64Array, uint16: Uint16Array, uint8: Uint8Array };
-  const out: OutputView[] = model.outputs.map(
-    ({ dtype, width }) => new arrays[dtype](count * width),
-  );
-  const [slab] = model.signals.slabs;
-  const signals =
-    model.signals.dtype === "float32" ? new Float32Array(slab) : new Float64Array(slab);
-  createKernel(model.kernel.name, model.kernel.parameters).fit(signals, 0, count, out, 0);
-  const maps = Object.fromEntries(
-    model.outputs.map(({ name, width, units }, i) => [
-      name,
-      { data: out[i], shape: [count, width] as const, units },
-    ]),
-  );
-  return { model, maps, receipt: { voxels: count, seconds: { total: 1.5 } } };
-}
 
 describe("buildReport", () => {
   let directory: string;
@@ -53,7 +32,10 @@ describe("buildReport", () => {
     });
     // In a grid this small the middle cuboid of the automatic response is not all head.
     const response = [1.7e-3, 0.3e-3, 0.3e-3, 1000] as const;
-    fits = [csd(dwi, { response }), freeWater(dwi)].map(fitAll);
+    fits = [
+      await fitChunked(csd(dwi, { response }), 7, { engine: "serial" }),
+      await fitChunked(freeWater(dwi), 7, { engine: "serial" }),
+    ];
     report = await buildReport({ fits, phantomDirectory: directory, commands: ["runtime fit"] });
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
