@@ -1,8 +1,8 @@
 /** The fibre orientation distribution of a voxel by constrained spherical deconvolution. */
 import { type OutputView, type VoxelKernel, VoxelStatus } from "../model.ts";
-import { addOuterProducts, factorizeTiled, solveTiled } from "./cholesky.ts";
 import { type CsdDesign, createCsdDesign } from "./csdDesign.ts";
 import { coefficientIndex, mrtrixPlaces } from "./sphericalHarmonics.ts";
+import { TILE } from "./tiles.ts";
 
 /** How the coefficients are ordered: the same functions, m and -m exchanged. */
 export type ShBasis = "descoteaux07" | "mrtrix3";
@@ -46,6 +46,7 @@ export function createCsdKernel(parameters: CsdParameters): VoxelKernel {
   const { width, shOrder, shBasis } = parameters;
   const design = createCsdDesign(parameters);
   const work = createWorkspace(design);
+  const { signal, f } = design.arrays;
   const places =
     shBasis === "mrtrix3"
       ? mrtrixPlaces(shOrder)
@@ -53,23 +54,17 @@ export function createCsdKernel(parameters: CsdParameters): VoxelKernel {
   return {
     fit(signals, first, count, out, outFirst) {
       for (let v = 0; v < count; v++) {
-        const sampled = readSamples(signals, (first + v) * width, parameters, work.samples);
+        const sampled = readSamples(signals, (first + v) * width, parameters, signal);
         work.iterations = 0;
         const status = sampled === VoxelStatus.fitted ? deconvolve(design, work) : sampled;
-        writeVoxel(work, status, places, out, outFirst + v);
+        writeVoxel(f, work.iterations, status, places, out, outFirst + v);
       }
     },
   };
 }
 
+/** What a voxel works in beside the arrays of the design. */
 interface CsdWorkspace {
-  readonly samples: Float64Array;
-  /** X's, the right-hand side. */
-  readonly z: Float64Array;
-  /** Coefficients in the order of descoteaux07. */
-  readonly f: Float64Array;
-  /** Weighted amplitude in each watched direction. */
-  readonly amplitudes: Float64Array;
   /** 1 where the amplitude is too small, and how many there are. */
   readonly active: Uint8Array;
   activeCount: number;
@@ -78,34 +73,19 @@ interface CsdWorkspace {
   readonly left: Int32Array;
   enteredCount: number;
   leftCount: number;
-  /** The normal matrix with the penalty of the active directions, and its factor. */
-  readonly q: Float64Array;
-  readonly factor: Float64Array;
-  readonly inverse: Float64Array;
-  /** Rows of the directions that are added to or taken from `q`. */
-  readonly panel: Float64Array;
   /** Rows added or taken since `q` was last built from the start. */
   drift: number;
   iterations: number;
 }
 
-function createWorkspace(design: CsdDesign): CsdWorkspace {
-  const { side, vertices } = design;
+function createWorkspace({ vertices }: CsdDesign): CsdWorkspace {
   return {
-    samples: new Float64Array(design.samples),
-    z: new Float64Array(side),
-    f: new Float64Array(side),
-    amplitudes: new Float64Array(vertices),
     active: new Uint8Array(vertices),
     activeCount: 0,
     entered: new Int32Array(vertices),
     left: new Int32Array(vertices),
     enteredCount: 0,
     leftCount: 0,
-    q: new Float64Array(design.normal.length),
-    factor: new Float64Array(side * side),
-    inverse: new Float64Array(side),
-    panel: new Float64Array(side * vertices),
     drift: 0,
     iterations: 0,
   };
@@ -130,115 +110,72 @@ function readSamples(
   return anySignal ? VoxelStatus.fitted : VoxelStatus.noSignal;
 }
 
-/** Fits the samples of the workspace; leaves `f` and `iterations`, and returns the status. */
+/** Fits the signal of the design's arrays; leaves `f` there and `iterations`, and returns the status. */
 function deconvolve(design: CsdDesign, work: CsdWorkspace): number {
   if (!design.solvable) return VoxelStatus.singular;
-  const { z, f } = work;
-  multiplyTransposed(design, work.samples, z);
-  startLow(design, z, f);
+  const { functions, arrays, tiles, lowTiles, side, samples } = design;
+  const { x, signal, z, f, low, factor, inverse } = arrays;
+  functions.multiply(x.byteOffset, samples, tiles, signal.byteOffset, z.byteOffset);
+  functions.multiply(low.byteOffset, side, lowTiles, z.byteOffset, f.byteOffset);
   const threshold = design.thresholdScale * f[0];
   if (threshold - threshold !== 0) return VoxelStatus.notFinite;
   work.active.fill(0);
   work.activeCount = 0;
-  evaluate(design, design.lowTiles, work);
-  updateActive(threshold, work);
+  evaluate(design, lowTiles);
+  updateActive(threshold, arrays.amplitudes, work);
   if (work.activeCount === 0) {
-    solveTiled(design.factor, design.inverse, design.tiles, z, f);
-    evaluate(design, design.tiles, work);
-    updateActive(threshold, work);
-    if (work.activeCount === 0) return finished(work, VoxelStatus.fitted);
+    solve(design, arrays.startFactor, arrays.startInverse);
+    evaluate(design, tiles);
+    updateActive(threshold, arrays.amplitudes, work);
+    if (work.activeCount === 0) return finished(f, VoxelStatus.fitted);
   }
   buildNormalMatrix(design, work);
   while (work.iterations < design.iterations) {
     work.iterations++;
-    const pivot = factorizeTiled(work.q, design.tiles, work.factor, work.inverse);
+    const pivot = factorize(design);
     if (!(pivot > 0)) return VoxelStatus.singular;
-    solveTiled(work.factor, work.inverse, design.tiles, z, f);
-    evaluate(design, design.tiles, work);
-    updateActive(threshold, work);
-    if (work.enteredCount + work.leftCount === 0) return finished(work, VoxelStatus.fitted);
+    solve(design, factor, inverse);
+    evaluate(design, tiles);
+    updateActive(threshold, arrays.amplitudes, work);
+    if (work.enteredCount + work.leftCount === 0) return finished(f, VoxelStatus.fitted);
     updateNormalMatrix(design, work);
   }
-  return finished(work, VoxelStatus.notConverged);
+  return finished(f, VoxelStatus.notConverged);
 }
 
 /** A result beyond the range of float64 is no result. */
-function finished({ f }: CsdWorkspace, status: number): number {
+function finished(f: Float64Array, status: number): number {
   let check = 0;
   for (let i = 0; i < f.length; i++) check += f[i] - f[i];
   return check === 0 ? status : VoxelStatus.notFinite;
 }
 
-/** z = X's. */
-function multiplyTransposed(design: CsdDesign, samples: Float64Array, z: Float64Array): void {
-  const { x, tiles } = design;
-  let p = 0;
-  for (let i = 0; i < tiles; i++) {
-    let s0 = 0;
-    let s1 = 0;
-    let s2 = 0;
-    for (let k = 0; k < samples.length; k++, p += 3) {
-      const value = samples[k];
-      s0 += x[p] * value;
-      s1 += x[p + 1] * value;
-      s2 += x[p + 2] * value;
-    }
-    z[3 * i] = s0;
-    z[3 * i + 1] = s1;
-    z[3 * i + 2] = s2;
-  }
+/** The factor of q; returns its smallest pivot, 0 where there is none. */
+function factorize({ functions, tiles, arrays }: CsdDesign): number {
+  const { q, factor, inverse } = arrays;
+  return functions.factorize(q.byteOffset, tiles, factor.byteOffset, inverse.byteOffset);
 }
 
-/** The first coefficients (to order 4) of the unconstrained fit; the start needs no others. */
-function startLow(design: CsdDesign, z: Float64Array, f: Float64Array): void {
-  const { lowRows, lowTiles, side } = design;
-  for (let i = 0, p = 0; i < 3 * lowTiles; i++) {
-    let sum = 0;
-    for (let k = 0; k < side; k++, p++) sum += lowRows[p] * z[k];
-    f[i] = sum;
-  }
+/** f = the solution for z by the factor. */
+function solve(design: CsdDesign, factor: Float64Array, inverse: Float64Array): void {
+  const { functions, tiles, arrays } = design;
+  arrays.f.set(arrays.z);
+  functions.solve(factor.byteOffset, inverse.byteOffset, tiles, arrays.f.byteOffset);
 }
 
-/** The weighted amplitudes of the coefficients in the first `tiles` tiles, four directions at a time. */
-function evaluate(design: CsdDesign, tiles: number, work: CsdWorkspace): void {
-  const { rows, vertices } = design;
-  const { f, amplitudes } = work;
-  const step = 3 * vertices;
-  let v = 0;
-  for (; v + 4 <= vertices; v += 4) {
-    let s0 = 0;
-    let s1 = 0;
-    let s2 = 0;
-    let s3 = 0;
-    for (let i = 0, p = 3 * v; i < 3 * tiles; i += 3, p += step) {
-      const f0 = f[i];
-      const f1 = f[i + 1];
-      const f2 = f[i + 2];
-      s0 += rows[p] * f0 + rows[p + 1] * f1 + rows[p + 2] * f2;
-      s1 += rows[p + 3] * f0 + rows[p + 4] * f1 + rows[p + 5] * f2;
-      s2 += rows[p + 6] * f0 + rows[p + 7] * f1 + rows[p + 8] * f2;
-      s3 += rows[p + 9] * f0 + rows[p + 10] * f1 + rows[p + 11] * f2;
-    }
-    amplitudes[v] = s0;
-    amplitudes[v + 1] = s1;
-    amplitudes[v + 2] = s2;
-    amplitudes[v + 3] = s3;
-  }
-  for (; v < vertices; v++) {
-    let sum = 0;
-    for (let i = 0, p = 3 * v; i < 3 * tiles; i += 3, p += step) {
-      sum += rows[p] * f[i] + rows[p + 1] * f[i + 1] + rows[p + 2] * f[i + 2];
-    }
-    amplitudes[v] = sum;
-  }
+/** The weighted amplitudes of the coefficients in the first `tiles` tiles. */
+function evaluate({ functions, arrays, columns }: CsdDesign, tiles: number): void {
+  const { rows, f, amplitudes } = arrays;
+  const out = amplitudes.byteOffset;
+  functions.multiplyTransposed(rows.byteOffset, columns, tiles, f.byteOffset, out);
 }
 
 /** Notes which directions fell below the threshold and which rose above it. */
-function updateActive(threshold: number, work: CsdWorkspace): void {
-  const { amplitudes, active, entered, left } = work;
+function updateActive(threshold: number, amplitudes: Float64Array, work: CsdWorkspace): void {
+  const { active, entered, left } = work;
   let enteredCount = 0;
   let leftCount = 0;
-  for (let v = 0; v < amplitudes.length; v++) {
+  for (let v = 0; v < active.length; v++) {
     const isSmall = amplitudes[v] < threshold ? 1 : 0;
     if (isSmall === active[v]) continue;
     active[v] = isSmall;
@@ -252,15 +189,14 @@ function updateActive(threshold: number, work: CsdWorkspace): void {
 
 /** q = P + the active rows' products, or P + all rows' products less the others', whichever takes fewer rows. */
 function buildNormalMatrix(design: CsdDesign, work: CsdWorkspace): void {
-  const { vertices, tiles } = design;
-  const { active, entered, panel, q } = work;
+  const { vertices, arrays } = design;
+  const { active, entered } = work;
   const few = work.activeCount <= vertices - work.activeCount;
   const wanted = few ? 1 : 0;
   let count = 0;
   for (let v = 0; v < vertices; v++) if (active[v] === wanted) entered[count++] = v;
-  gather(design, entered, count, panel, 0);
-  const base = few ? design.normal : design.normalAll;
-  addOuterProducts(base, panel, vertices, few ? count : 0, count, tiles, q);
+  gather(design, entered, count, 0);
+  sumRows(design, few ? arrays.normal : arrays.normalAll, few ? count : 0, count);
   work.drift = count;
 }
 
@@ -270,41 +206,46 @@ function buildNormalMatrix(design: CsdDesign, work: CsdWorkspace): void {
  * stays that of one sum over all directions, however many iterations a voxel takes.
  */
 function updateNormalMatrix(design: CsdDesign, work: CsdWorkspace): void {
-  const { vertices, tiles } = design;
-  const { enteredCount, leftCount, activeCount, panel, q } = work;
+  const { vertices, arrays } = design;
+  const { enteredCount, leftCount, activeCount } = work;
   const changes = enteredCount + leftCount;
   work.drift += changes;
   if (work.drift > vertices || changes >= Math.min(activeCount, vertices - activeCount)) {
     buildNormalMatrix(design, work);
     return;
   }
-  gather(design, work.entered, enteredCount, panel, 0);
-  gather(design, work.left, leftCount, panel, enteredCount);
-  addOuterProducts(q, panel, vertices, enteredCount, changes, tiles, q);
+  gather(design, work.entered, enteredCount, 0);
+  gather(design, work.left, leftCount, enteredCount);
+  sumRows(design, arrays.q, enteredCount, changes);
+}
+
+/** q = base + the products of the panel's first `added` rows - those of the rows from there to `total`. */
+function sumRows(design: CsdDesign, base: Float64Array, added: number, total: number): void {
+  const { functions, columns, tiles, arrays } = design;
+  const panel = arrays.panel.byteOffset;
+  const out = arrays.q.byteOffset;
+  functions.addOuterProducts(base.byteOffset, panel, columns, added, total, tiles, out);
 }
 
 /** Copies the listed directions' rows into the panel from column `first` on. */
-function gather(
-  design: CsdDesign,
-  list: Int32Array,
-  count: number,
-  panel: Float64Array,
-  first: number,
-): void {
-  const { rows, vertices, tiles } = design;
+function gather(design: CsdDesign, list: Int32Array, count: number, first: number): void {
+  const { columns, tiles, arrays } = design;
+  const { rows, panel } = arrays;
   for (let i = 0; i < tiles; i++) {
-    const start = 3 * i * vertices;
-    for (let k = 0, to = start + 3 * first; k < count; k++, to += 3) {
-      const from = start + 3 * list[k];
+    const start = TILE * i * columns;
+    for (let k = 0, to = start + TILE * first; k < count; k++, to += TILE) {
+      const from = start + TILE * list[k];
       panel[to] = rows[from];
       panel[to + 1] = rows[from + 1];
       panel[to + 2] = rows[from + 2];
+      panel[to + 3] = rows[from + 3];
     }
   }
 }
 
 function writeVoxel(
-  { f, iterations }: CsdWorkspace,
+  f: Float64Array,
+  iterations: number,
   status: number,
   places: Uint16Array,
   out: readonly OutputView[],

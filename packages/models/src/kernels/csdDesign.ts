@@ -1,16 +1,17 @@
 /** What constrained spherical deconvolution computes once for all voxels. */
 import { InputError } from "../model.ts";
-import {
-  addOuterProducts,
-  factorizeTiled,
-  solveTiled,
-  TILE,
-  tiledLength,
-  tilesFor,
-} from "./cholesky.ts";
 import type { CsdParameters } from "./csd.ts";
 import { HEMISPHERE181, SYMMETRIC362_VERTICES } from "./sphere.ts";
 import { coefficientCount, harmonicOrders, realShBasis } from "./sphericalHarmonics.ts";
+import {
+  createTileMemory,
+  panelPlace,
+  TILE,
+  type TileFunctions,
+  tiledLength,
+  tiledPlace,
+  tilesFor,
+} from "./tiles.ts";
 
 /** Coefficients up to order 4: the smooth fit whose small amplitudes start the iteration. */
 const LOW_COUNT = 15;
@@ -20,120 +21,151 @@ const SMALLEST_PIVOT = 1e-12;
 /** Share of the greatest diagonal entry that is then added to the diagonal: far above rounding, far below what moves an answer. */
 const DIAGONAL_LIFT = 4.3e-13;
 
-/** Matrices in the layouts of cholesky.ts. `side` is the number of coefficients, rounded up to whole tiles. */
+/**
+ * What the voxels share and what each of them works in, in the layouts of cholesky.ts and in one
+ * memory. `side` is the number of coefficients, `columns` that of the watched directions, both rounded
+ * up to whole tiles.
+ */
 export interface CsdDesign {
   readonly count: number;
   readonly tiles: number;
   readonly side: number;
   readonly samples: number;
   readonly vertices: number;
+  readonly columns: number;
   readonly iterations: number;
-  /** X, which turns coefficients into samples, as a panel of `samples` columns. */
+  readonly lowTiles: number;
+  /** Whether P, lifted, has a factor. */
+  readonly solvable: boolean;
+  /** Times the first coefficient of the start: the amplitude below which a direction is too small. */
+  readonly thresholdScale: number;
+  readonly functions: TileFunctions;
+  readonly arrays: CsdArrays;
+}
+
+interface CsdArrays {
+  /** X, which turns coefficients into samples, as a panel: its columns are the samples. */
   readonly x: Float64Array;
-  /** The weighted basis at the watched directions, as a panel of `vertices` columns. */
+  /** The weighted basis at the watched directions, as a panel of `columns` columns. */
   readonly rows: Float64Array;
   /** P = X'X, lifted where it is singular. */
   readonly normal: Float64Array;
   /** P and the products of all watched directions' rows. */
   readonly normalAll: Float64Array;
   /** Cholesky factor of P. */
+  readonly startFactor: Float64Array;
+  readonly startInverse: Float64Array;
+  /** The rows of P's inverse for the coefficients to order 4, as a panel of `side` columns. */
+  readonly low: Float64Array;
+  /** The voxel's samples, and X's. */
+  readonly signal: Float64Array;
+  readonly z: Float64Array;
+  /** Coefficients in the order of descoteaux07. */
+  readonly f: Float64Array;
+  /** Weighted amplitude in each watched direction. */
+  readonly amplitudes: Float64Array;
+  /** The normal matrix with the penalty of the active directions, and its factor. */
+  readonly q: Float64Array;
   readonly factor: Float64Array;
   readonly inverse: Float64Array;
-  /** Whether P, lifted, has a factor. */
-  readonly solvable: boolean;
-  /** The first rows of P's inverse, `side` numbers each, to order 4 at most, in whole tiles. */
-  readonly lowRows: Float64Array;
-  readonly lowTiles: number;
-  /** Times the first coefficient of the start: the amplitude below which a direction is too small. */
-  readonly thresholdScale: number;
+  /** Rows of the directions that are added to or taken from `q`. */
+  readonly panel: Float64Array;
 }
 
 export function createCsdDesign(parameters: CsdParameters): CsdDesign {
   const { shOrder, directions, lambda, tau, iterations, responseHarmonics } = parameters;
-  const count = coefficientCount(shOrder);
-  const tiles = tilesFor(count);
-  const side = TILE * tiles;
   const watched = parameters.regularisation ?? HEMISPHERE181;
-  const vertices = watched.length / 3;
-  const samples = parameters.volumes.length;
+  const size = sizeOf(coefficientCount(shOrder), parameters.volumes.length, watched.length / 3);
+  const { count, tiles, side, samples, vertices, columns } = size;
+  const { functions, arrays } = createTileMemory(lengthsOf(size));
 
   const diagonal = forwardSdeconvMatrix(responseHarmonics, harmonicOrders(shOrder));
-  const x = panelOf(realShBasis(shOrder, directions), samples, count, tiles, diagonal);
+  fillPanel(arrays.x, samples, realShBasis(shOrder, directions), diagonal);
   const weight = lambdaEffective(lambda, shOrder, responseHarmonics[0], vertices);
   const weights = new Float64Array(count).fill(weight);
-  const rows = panelOf(realShBasis(shOrder, watched), vertices, count, tiles, weights);
+  fillPanel(arrays.rows, columns, realShBasis(shOrder, watched), weights);
 
-  const normal = new Float64Array(tiledLength(tiles));
-  addOuterProducts(normal, x, samples, samples, samples, tiles, normal);
-  const factor = new Float64Array(side * side);
-  const inverse = new Float64Array(side);
-  const solvable = makeSolvable(normal, count, tiles, factor, inverse);
-  const normalAll = new Float64Array(normal.length);
-  addOuterProducts(normal, rows, vertices, vertices, vertices, tiles, normalAll);
-
-  const lowTiles = tilesFor(Math.min(LOW_COUNT, count));
-  const lowRows = new Float64Array(TILE * lowTiles * side);
-  if (solvable) fillInverseRows(factor, inverse, tiles, Math.min(LOW_COUNT, count), lowRows);
+  const { x, rows, normal, normalAll } = arrays;
+  /** out = base + the products of all the panel's columns. */
+  const sumUp = (base: Float64Array, panel: Float64Array, length: number, out: Float64Array) => {
+    const [from, to] = [base.byteOffset, out.byteOffset];
+    functions.addOuterProducts(from, panel.byteOffset, length, length, length, tiles, to);
+  };
+  sumUp(normal, x, samples, normal);
+  const solvable = makeSolvable(size, functions, arrays);
+  sumUp(normal, rows, columns, normalAll);
+  if (solvable) fillLow(size, functions, arrays);
   return {
-    ...{ count, tiles, side, samples, vertices, iterations, x, rows, normal, normalAll },
-    ...{ factor, inverse, solvable, lowRows, lowTiles },
+    ...{ count, tiles, side, samples, vertices, columns, iterations, solvable, functions, arrays },
+    lowTiles: size.lowTiles,
     thresholdScale: tau * weight * (1 / Math.sqrt(4 * Math.PI)),
   };
 }
 
-/** A matrix of `columns` rows and `count` entries each, times a diagonal, as a panel whose rows are the entries. */
-function panelOf(
-  basis: Float64Array,
+type Size = ReturnType<typeof sizeOf>;
+
+function sizeOf(count: number, samples: number, vertices: number) {
+  const tiles = tilesFor(count);
+  const low = Math.min(LOW_COUNT, count);
+  return {
+    ...{ count, samples, vertices, tiles, low },
+    side: TILE * tiles,
+    columns: TILE * tilesFor(vertices),
+    lowTiles: tilesFor(low),
+  };
+}
+
+function lengthsOf({ tiles, side, columns, samples, lowTiles }: Size) {
+  const matrix = tiledLength(tiles);
+  return {
+    ...{ x: side * samples, rows: side * columns, normal: matrix, normalAll: matrix },
+    ...{ startFactor: side * side, startInverse: side, low: TILE * lowTiles * side },
+    ...{ signal: samples, z: side, f: side, amplitudes: columns },
+    ...{ q: matrix, factor: side * side, inverse: side, panel: side * columns },
+  };
+}
+
+/** Fills a panel with a basis ([directions, coefficients] by rows) times a diagonal. */
+function fillPanel(
+  panel: Float64Array,
   columns: number,
-  count: number,
-  tiles: number,
+  basis: Float64Array,
   diagonal: Float64Array,
-): Float64Array {
-  const panel = new Float64Array(TILE * tiles * columns);
-  for (let n = 0; n < count; n++) {
-    const start = TILE * Math.floor(n / TILE) * columns + (n % TILE);
-    for (let k = 0; k < columns; k++) panel[start + TILE * k] = basis[k * count + n] * diagonal[n];
+): void {
+  const count = diagonal.length;
+  for (let i = 0; i < basis.length; i++) {
+    const n = i % count;
+    panel[panelPlace(n, Math.floor(i / count), columns)] = basis[i] * diagonal[n];
   }
-  return panel;
 }
 
 /** Factorises P; lifts its diagonal first where it is singular. False where even that does not help. */
 function makeSolvable(
-  normal: Float64Array,
-  count: number,
-  tiles: number,
-  factor: Float64Array,
-  inverse: Float64Array,
+  { count, side, tiles }: Size,
+  functions: TileFunctions,
+  { normal, startFactor, startInverse }: CsdArrays,
 ): boolean {
+  const factorize = () =>
+    functions.factorize(normal.byteOffset, tiles, startFactor.byteOffset, startInverse.byteOffset);
   let greatest = 0;
-  for (let n = 0; n < count; n++) greatest = Math.max(greatest, normal[diagonalPlace(n)]);
+  for (let n = 0; n < count; n++) greatest = Math.max(greatest, normal[tiledPlace(n, n)]);
   // What fills the last tile must be neither the smallest pivot nor foreign to the matrix' scale.
-  for (let n = count; n < TILE * tiles; n++) normal[diagonalPlace(n)] = greatest;
-  if (factorizeTiled(normal, tiles, factor, inverse) >= SMALLEST_PIVOT * greatest) {
-    return greatest > 0;
-  }
-  for (let n = 0; n < count; n++) normal[diagonalPlace(n)] += DIAGONAL_LIFT * greatest;
-  return factorizeTiled(normal, tiles, factor, inverse) > 0;
+  for (let n = count; n < side; n++) normal[tiledPlace(n, n)] = greatest;
+  if (factorize() >= SMALLEST_PIVOT * greatest) return greatest > 0;
+  for (let n = 0; n < count; n++) normal[tiledPlace(n, n)] += DIAGONAL_LIFT * greatest;
+  return factorize() > 0;
 }
 
-/** Where the diagonal entry n stands in a tiled symmetric matrix. */
-function diagonalPlace(n: number): number {
-  const tile = Math.floor(n / TILE);
-  return ((tile * (tile + 3)) / 2) * TILE * TILE + (n % TILE) * (TILE + 1);
-}
-
-function fillInverseRows(
-  factor: Float64Array,
-  inverse: Float64Array,
-  tiles: number,
-  count: number,
-  rows: Float64Array,
+function fillLow(
+  { low, side, tiles }: Size,
+  functions: TileFunctions,
+  { startFactor, startInverse, f, low: panel }: CsdArrays,
 ): void {
-  const side = TILE * tiles;
-  for (let n = 0; n < count; n++) {
-    const row = rows.subarray(n * side, (n + 1) * side);
-    row[n] = 1;
-    solveTiled(factor, inverse, tiles, row, row);
+  for (let n = 0; n < low; n++) {
+    f.fill(0);
+    f[n] = 1;
+    functions.solve(startFactor.byteOffset, startInverse.byteOffset, tiles, f.byteOffset);
+    for (let k = 0; k < side; k++) panel[panelPlace(n, k, side)] = f[k];
   }
 }
 
