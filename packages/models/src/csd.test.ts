@@ -5,6 +5,7 @@ import {
   fibre,
   fitModel,
   greatestDifference,
+  greatestRelativeError,
   randomNumbers,
   small64,
   small64Dwi,
@@ -19,7 +20,7 @@ import { kernelHash } from "./kernels/index.ts";
 import { HEMISPHERE181 } from "./kernels/sphere.ts";
 import { zonalAtPole } from "./kernels/sphericalHarmonics.ts";
 import { InputError } from "./model.ts";
-import { dwiOf, gradientTable } from "./tensor/referenceCase.ts";
+import { dwiOf, gradientTable, readReferenceImage } from "./tensor/referenceCase.ts";
 
 const real = (end: string) =>
   fileURLToPath(new URL(`../../../test/fixtures/data/real_64dir.${end}`, import.meta.url));
@@ -142,6 +143,16 @@ describe("csd", () => {
       ...{ shells: [994], directions: 64, response: { source: "auto", voxels: 135 } },
     });
     expect(JSON.parse(JSON.stringify(model.options))).toEqual(model.options);
+  });
+
+  it("gives DIPY's fit of the real data, response and all", async () => {
+    const dwi = await openReal();
+    expect(dwi.voxels.length).toBe(1000);
+    const { maps } = fitModel(csd(dwi), 300);
+    const expected = readReferenceImage("csd_real_64dir/expected_sh_order8.nii.gz").data;
+    expect(greatestRelativeError(maps.sh.data, expected, 45)).toBeLessThan(1e-10);
+    const rounds = readReferenceImage("csd_real_64dir/expected_iterations_order8.nii.gz").data;
+    expect(Array.from(maps.iterations.data)).toEqual(Array.from(rounds));
   });
 
   it("means by its defaults what they are (C12) and gives the same bytes in any chunks", () => {

@@ -15,7 +15,7 @@ export interface CsdExtras {
   /**
    * The signal that the fit predicts: [voxels, volumes]. b0 volumes are s0 (a number, or one for each
    * voxel; default 1); fitted volumes the response turned by the fibre orientations, scaled by s0 over
-   * the response's b0 signal; NaN for volumes of shells that were not fitted. With s0 equal to the
+   * the response's b0 signal; NaN for volumes of shells that were not fitted. A voxel that was not fitted has 0 in the fitted volumes. With s0 equal to the
    * response's, the fitted volumes are in units of the data.
    */
   predict(options?: { readonly s0?: Float64Array | number }): Float64Array;

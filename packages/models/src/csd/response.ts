@@ -51,8 +51,8 @@ export function resolveResponse(
     const { evals, s0, ratio, voxels } = estimate;
     return fromTensor(dwi, design, estimate, { source: "auto", evals, s0, ratio, voxels });
   }
-  if ("file" in choice) return fromFile(design, choice);
-  const [e1, e2, e3, s0] = choice;
+  if (!Array.isArray(choice)) return fromFile(design, choice as { readonly file: string });
+  const [e1, e2, e3, s0] = choice as readonly number[];
   const isTensor = choice.length === 4 && [e1, e2, e3].every((value) => value >= 0 && value < 1);
   if (!isTensor || !(e1 > 0) || !(s0 > 0 && Number.isFinite(s0))) {
     throw new InputError(
