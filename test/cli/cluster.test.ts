@@ -41,8 +41,6 @@ async function bigVolume(): Promise<string[]> {
     ...dwiOptions(`${folder}/dwi`),
     "--mask",
     `${folder}/mask.nii.gz`,
-    "--sh-order",
-    "12",
     "--response",
     "0.0017,0.0003,0.0003,1000",
   ];

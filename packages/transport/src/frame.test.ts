@@ -42,7 +42,10 @@ describe("frames", () => {
   });
 
   it("keep the type of typed arrays in values", () => {
-    const value = { matrix: Float64Array.from([1.5, Number.NaN, -0]), index: Int32Array.from([-7]) };
+    const value = {
+      matrix: Float64Array.from([1.5, Number.NaN, -0]),
+      index: Int32Array.from([-7]),
+    };
     const decoded = decodeValue(encodeValue(value)) as typeof value;
     expect(decoded.matrix).toBeInstanceOf(Float64Array);
     expect(decoded.index).toBeInstanceOf(Int32Array);

@@ -14,7 +14,9 @@ describe("join strings", () => {
     const text = formatJoinString({ host: "10.0.0.7", port: 6380, token: newToken() });
     for (let i = 0; i < text.length; i++) {
       const other = text[i] === "x" ? "y" : "x";
-      expect(() => parseJoinString(text.slice(0, i) + other + text.slice(i + 1))).toThrow(/join string/);
+      expect(() => parseJoinString(text.slice(0, i) + other + text.slice(i + 1))).toThrow(
+        /join string/,
+      );
       expect(() => parseJoinString(text.slice(0, i) + text.slice(i + 1))).toThrow(/join string/);
       expect(() => parseJoinString(text.slice(0, i))).toThrow(/join string/);
     }

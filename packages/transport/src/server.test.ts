@@ -47,7 +47,10 @@ async function challenge(): Promise<string> {
 async function upgradeStatus(headers: Record<string, string>): Promise<number> {
   const socket = new WebSocket(`ws://127.0.0.1:${server.port}/connect`, { headers });
   socket.on("error", () => {});
-  const [, response] = (await once(socket, "unexpected-response")) as [unknown, { statusCode: number }];
+  const [, response] = (await once(socket, "unexpected-response")) as [
+    unknown,
+    { statusCode: number },
+  ];
   socket.terminate();
   return response.statusCode;
 }
@@ -165,7 +168,9 @@ describe("the head's door", () => {
   it("is not mistaken for another program or an impostor", async () => {
     await open();
     const { createServer } = await import("node:http");
-    const impostor = createServer((_, response) => response.end(JSON.stringify({ nonce: newNonce() })));
+    const impostor = createServer((_, response) =>
+      response.end(JSON.stringify({ nonce: newNonce() })),
+    );
     const { WebSocketServer } = await import("ws");
     const sockets = new WebSocketServer({ server: impostor });
     impostor.listen(0, "127.0.0.1");
@@ -190,6 +195,8 @@ describe("the head's door", () => {
     await server.close();
     const missed = dial({ host: "127.0.0.1", port, token }, "client");
     await expect(missed).rejects.toBeInstanceOf(ConnectError);
-    await expect(missed).rejects.toThrow(/No head could be reached at 127.0.0.1:\d+: nothing listens/);
+    await expect(missed).rejects.toThrow(
+      /No head could be reached at 127.0.0.1:\d+: nothing listens/,
+    );
   });
 });

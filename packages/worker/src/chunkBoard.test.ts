@@ -6,7 +6,10 @@ const newBoard = (chunks: number) => new ChunkBoard(new SharedArrayBuffer(boardB
 
 describe("ChunkBoard", () => {
   it("gives every ready chunk to one claimant, whatever is added, lost or withdrawn meanwhile", () => {
-    const operation = fc.tuple(fc.constantFrom("ready", "claim", "finish", "die", "withdraw"), fc.nat(99));
+    const operation = fc.tuple(
+      fc.constantFrom("ready", "claim", "finish", "die", "withdraw"),
+      fc.nat(99),
+    );
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
         const board = newBoard(100);

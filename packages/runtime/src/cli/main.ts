@@ -29,9 +29,12 @@ exitByThrowing(program);
 
 /** Commander would end the process itself; errors go our way instead. */
 function exitByThrowing(command: Command): void {
-  command.helpOption("--help", "show this help").exitOverride().configureOutput({
-    outputError: (text, write) => write(text.replace(/^error: /, "runtime: ")),
-  });
+  command
+    .helpOption("--help", "show this help")
+    .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, "runtime: ")),
+    });
   for (const child of command.commands) exitByThrowing(child);
 }
 

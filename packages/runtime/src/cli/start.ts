@@ -43,7 +43,11 @@ export function addStartCommand(program: Command): void {
       "--advertise <HOST>",
       "name or address that workers reach it by (default: that of --host)",
     )
-    .option("--port <N>", `port; 0 takes a free one (default: ${defaultPort})`, parseCount(0, 65535))
+    .option(
+      "--port <N>",
+      `port; 0 takes a free one (default: ${defaultPort})`,
+      parseCount(0, 65535),
+    )
     .option(
       "--cpus <N>",
       "slots of its own worker; 0 for none (default: all cores)",
