@@ -137,65 +137,13 @@ export function writeSolve(): Written {
   const writer = new FunctionWriter(["i32", "i32", "i32", "i32"]);
   const [factor, inverse, tiles, x] = [0, 1, 2, 3];
   const [i, row, p, q, own, ownInverse] = writer.locals("i32", 6);
-  const sums = writer.locals("v128", 2);
-  const product = writer.local("v128");
-  const solved = writer.locals("f64", TILE);
+  const solution: Solution = {
+    ...{ x, i, row, p, q, own, ownInverse },
+    pairs: writer.locals("v128", 2),
+    product: writer.local("v128"),
+    solved: writer.locals("f64", TILE),
+  };
   const stride = timesInt(get(tiles), int(TILE * COLUMN));
-  const lower = (r: number, d: number) => load(get(p), TILE * d + r);
-  const forward = block(
-    ...sums.map((pair, half) => set(pair, loadPair(get(own), 2 * half))),
-    set(p, get(row)),
-    set(q, get(x)),
-    loopWhile(
-      below(get(q), get(own)),
-      block(
-        ...sums.map((pair, half) =>
-          set(pair, minusPair(get(pair), timesPair(loadPair(get(p), 2 * half), loadBoth(get(q))))),
-        ),
-        advance(p, int(COLUMN)),
-        advance(q, int(8)),
-      ),
-    ),
-    ...FOUR.map((r) => {
-      let value = laneOf(get(sums[r >> 1]), (r & 1) as 0 | 1);
-      for (const d of FOUR.slice(0, r)) value = minus(value, times(lower(r, d), get(solved[d])));
-      return set(solved[r], times(value, load(get(ownInverse), r)));
-    }),
-    ...FOUR.map((r) => store(get(own), r, get(solved[r]))),
-  );
-  const backward = block(
-    set(p, addInt(get(row), timesInt(get(i), int(TILE_BYTES)))),
-    ...FOUR.toReversed().flatMap((r) => {
-      let value = load(get(own), r);
-      for (const d of FOUR.slice(r + 1)) value = minus(value, times(lower(d, r), get(solved[d])));
-      return [
-        set(solved[r], times(value, load(get(ownInverse), r))),
-        store(get(own), r, get(solved[r])),
-      ];
-    }),
-    ...sums.map((pair, half) => set(pair, loadPair(get(own), 2 * half))),
-    set(p, get(row)),
-    set(q, get(x)),
-    loopWhile(
-      below(get(q), get(own)),
-      block(
-        set(
-          product,
-          plusPair(
-            timesPair(loadPair(get(p)), get(sums[0])),
-            timesPair(loadPair(get(p), 2), get(sums[1])),
-          ),
-        ),
-        store(
-          get(q),
-          0,
-          minus(load(get(q)), plus(laneOf(get(product), 0), laneOf(get(product), 1))),
-        ),
-        advance(p, int(COLUMN)),
-        advance(q, int(8)),
-      ),
-    ),
-  );
   const step = (sign: 1 | -1) =>
     block(
       advance(own, int(sign * COLUMN)),
@@ -206,9 +154,80 @@ export function writeSolve(): Written {
     set(own, get(x)),
     set(ownInverse, get(inverse)),
     set(row, get(factor)),
-    count(i, get(tiles), block(forward, step(1))),
+    count(i, get(tiles), block(solveForward(solution), step(1))),
     // i stands at the count of tiles.
-    loopWhile(below(int(0), get(i)), block(step(-1), advance(i, int(-1)), backward)),
+    loopWhile(below(int(0), get(i)), block(step(-1), advance(i, int(-1)), solveBackward(solution))),
   );
   return [writer, code];
+}
+
+/** Locals of the solution: `own` points at the four unknowns of tile row i, `row` at its rows of L. */
+interface Solution {
+  readonly x: number;
+  readonly i: number;
+  readonly row: number;
+  readonly p: number;
+  readonly q: number;
+  readonly own: number;
+  readonly ownInverse: number;
+  readonly pairs: readonly number[];
+  readonly product: number;
+  readonly solved: readonly number[];
+}
+
+/** Four unknowns of L y = b, those before them being known. */
+function solveForward(locals: Solution): Code {
+  const { p, own, ownInverse, pairs, solved } = locals;
+  const takeKnown = pairs.map((pair, half) =>
+    set(pair, minusPair(get(pair), timesPair(loadPair(get(p), 2 * half), loadBoth(get(locals.q))))),
+  );
+  return block(
+    ...pairs.map((pair, half) => set(pair, loadPair(get(own), 2 * half))),
+    runToOwn(locals, takeKnown),
+    ...FOUR.map((r) => {
+      let value = laneOf(get(pairs[r >> 1]), (r & 1) as 0 | 1);
+      for (const d of FOUR.slice(0, r)) {
+        value = minus(value, times(load(get(p), TILE * d + r), get(solved[d])));
+      }
+      return set(solved[r], times(value, load(get(ownInverse), r)));
+    }),
+    ...FOUR.map((r) => store(get(own), r, get(solved[r]))),
+  );
+}
+
+/** Four unknowns of L' x = y, those after them being known, and their share taken from all before them. */
+function solveBackward(locals: Solution): Code {
+  const { i, row, p, q, own, ownInverse, pairs, product, solved } = locals;
+  const share = plusPair(
+    timesPair(loadPair(get(p)), get(pairs[0])),
+    timesPair(loadPair(get(p), 2), get(pairs[1])),
+  );
+  const sum = plus(laneOf(get(product), 0), laneOf(get(product), 1));
+  return block(
+    set(p, addInt(get(row), timesInt(get(i), int(TILE_BYTES)))),
+    ...FOUR.toReversed().flatMap((r) => {
+      let value = load(get(own), r);
+      for (const d of FOUR.slice(r + 1)) {
+        value = minus(value, times(load(get(p), TILE * r + d), get(solved[d])));
+      }
+      return [
+        set(solved[r], times(value, load(get(ownInverse), r))),
+        store(get(own), r, get(solved[r])),
+      ];
+    }),
+    ...pairs.map((pair, half) => set(pair, loadPair(get(own), 2 * half))),
+    runToOwn(locals, [set(product, share), store(get(q), 0, minus(load(get(q)), sum))]),
+  );
+}
+
+/** Runs q over the unknowns before `own` and p over their columns of L. */
+function runToOwn({ x, row, p, q, own }: Solution, parts: readonly Code[]): Code {
+  return block(
+    set(p, get(row)),
+    set(q, get(x)),
+    loopWhile(
+      below(get(q), get(own)),
+      block(...parts, advance(p, int(COLUMN)), advance(q, int(8))),
+    ),
+  );
 }
