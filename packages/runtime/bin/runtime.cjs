@@ -13,6 +13,8 @@ const main = join(__dirname, "..", "dist", "cli", "main.js");
 if (existsSync(main)) {
   import(pathToFileURL(main).href);
 } else {
-  process.stderr.write("runtime: this copy of Fascicle is not built yet: run `npm run build` first.\n");
+  process.stderr.write(
+    "runtime: this copy of Fascicle is not built yet: run `npm run build` first.\n",
+  );
   process.exitCode = 2;
 }

@@ -7,3 +7,4 @@ export { type FitOptions, type FitResult, fitChunked } from "./fit/fitChunked.ts
 export { endLocalThreads } from "./fit/local.ts";
 export type { FitProgress } from "./fit/progress.ts";
 export type { EngineName, Receipt } from "./fit/receipt.ts";
+export { type BuildReportOptions, buildReport, renderReport } from "./report/index.ts";

@@ -8,6 +8,7 @@ import { addFitCommand } from "./fit.ts";
 import { addJoinCommand } from "./join.ts";
 import { addLaterCommands } from "./notYet.ts";
 import { addPhantomCommand } from "./phantom.ts";
+import { addQuickstartCommand } from "./quickstart.ts";
 import { addStartCommand } from "./start.ts";
 import { addStatusCommand } from "./status.ts";
 import { addStopCommand } from "./stop.ts";
@@ -20,6 +21,7 @@ const program = new Command("runtime")
 
 addFitCommand(program);
 addPhantomCommand(program);
+addQuickstartCommand(program);
 addStartCommand(program);
 addJoinCommand(program);
 addStatusCommand(program);

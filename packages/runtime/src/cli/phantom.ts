@@ -28,7 +28,7 @@ export function addPhantomCommand(program: Command): void {
     .option(
       "--snr <N>",
       "signal-to-noise ratio of white matter at b=0",
-      parseNumber((value) => value > 0, "it must be a number above zero."),
+      parseNumber((value) => value >= 1, "it must be a number of at least 1."),
       30,
     )
     .option("--seed <N>", "seed of the noise", parseCount(0, 2 ** 32 - 1), 1)
@@ -45,7 +45,7 @@ export function addPhantomCommand(program: Command): void {
     });
 }
 
-function parseSize(text: string): [number, number, number] {
+export function parseSize(text: string): [number, number, number] {
   const parts = text.split(",").map(Number);
   if (parts.length !== 3 || parts.some((part) => !Number.isInteger(part))) {
     throw new InvalidArgumentError("it must be three whole numbers, for instance 40,48,32.");
