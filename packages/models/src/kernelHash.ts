@@ -18,7 +18,11 @@ function hashFolder(folder: string): string {
   const isCode = (name: string) => /\.(js|ts)$/.test(name) && !/\.(test|d)\.ts$/.test(name);
   const hash = createHash("sha256");
   for (const name of readdirSync(folder).filter(isCode).sort()) {
-    hash.update(name).update("\0").update(readFileSync(`${folder}/${name}`)).update("\0");
+    hash
+      .update(name)
+      .update("\0")
+      .update(readFileSync(`${folder}/${name}`))
+      .update("\0");
   }
   return hash.digest("hex").slice(0, 16);
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { NiftiDtype } from "./datatype.ts";
+import type { Dwi } from "./dwi.ts";
 
 export interface TestImage {
   readonly shape: readonly number[];
@@ -150,4 +151,26 @@ export function gradientTexts(bvals: readonly number[]): { bval: string; bvec: s
     bvals.map((b, i) => (b > 50 && i % 3 === axis ? 1 : 0)).join(" "),
   );
   return { bval: `${bvals.join(" ")}\n`, bvec: `${rows.join("\n")}\n` };
+}
+
+/** Writes an image and a gradient table of these b-values; gives the paths that `openDwi` takes. */
+export function writeDwi(
+  directory: ReturnType<typeof temporaryDirectory>,
+  image: TestImage,
+  bvals: readonly number[],
+  name = "dwi.nii",
+) {
+  const texts = gradientTexts(bvals);
+  return {
+    dwi: directory.image(name, image),
+    bval: directory.write("dwi.bval", texts.bval),
+    bvec: directory.write("dwi.bvec", texts.bvec),
+  };
+}
+
+/** Row-major values of a dwi, whatever its slabs. */
+export function rowsOf({ signals }: Dwi): number[] {
+  return signals.slabs.flatMap((slab) => [
+    ...(signals.dtype === "float32" ? new Float32Array(slab) : new Float64Array(slab)),
+  ]);
 }
