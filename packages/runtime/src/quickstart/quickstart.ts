@@ -9,13 +9,15 @@ import {
   InputError,
   openDwi,
   saveMaps,
-  type WritePhantomOptions,
   writePhantom,
 } from "@fascicle/models";
-import { fitChunked } from "../fit/fitChunked.ts";
+import { type FitResult, fitChunked } from "../fit/fitChunked.ts";
 import type { FitProgress } from "../fit/progress.ts";
 import type { Receipt } from "../fit/receipt.ts";
 import { buildReport, renderReport } from "../report/index.ts";
+import { noiseFreeGfa } from "./noiseFree.ts";
+
+type Fit = FitResult<DwiModel>;
 
 export interface ScanFiles {
   readonly dwi: string;
@@ -58,13 +60,13 @@ export async function quickstart(
   const { out, signal } = options;
   await mkdir(out, { recursive: true });
   const phantomDirectory = options.scan === undefined ? join(out, "phantom") : undefined;
-  if (phantomDirectory !== undefined) {
-    const phantomOptions: WritePhantomOptions = {
-      signal,
-      onProgress: (share) => events.onStep("making a phantom", share),
-    };
-    await writePhantom(phantomDirectory, options.phantom ?? {}, phantomOptions);
-  }
+  const phantom =
+    phantomDirectory === undefined
+      ? undefined
+      : await writePhantom(phantomDirectory, options.phantom ?? {}, {
+          signal,
+          onProgress: (share) => events.onStep("making a phantom", share),
+        });
   const files = options.scan ?? phantomFilesIn(join(out, "phantom"));
   const dwi = await openDwi({
     ...files,
@@ -72,7 +74,7 @@ export async function quickstart(
     onProgress: (share) => events.onStep(`reading ${files.dwi}`, share),
   });
   for (const warning of dwi.warnings) events.onNote(`warning: ${warning}`);
-  const fits = [];
+  const fits: Fit[] = [];
   for (const [name, bind] of [
     ["csd", () => csd(dwi)],
     ["freewater", () => freeWaterIfPossible(dwi, events)],
@@ -92,12 +94,15 @@ export async function quickstart(
     fits.push(fit);
   }
   events.onStep("drawing the report", 1);
+  const response = responseOf(fits[0].model);
+  const gfa =
+    phantom === undefined ? undefined : await noiseFreeGfa(phantom, dwi, response, signal);
   const commands = commandsFor(
     files,
     out,
     fits.map((fit) => fit.model.name),
   );
-  const page = await buildReport({ fits, phantomDirectory, commands });
+  const page = await buildReport({ fits, phantomDirectory, noiseFreeGfa: gfa, commands });
   const receipts = fits.map((fit) => fit.receipt);
   return {
     page: await writeWhole(join(out, "report.html"), renderReport(page)),
@@ -116,6 +121,12 @@ function phantomFilesIn(directory: string): ScanFiles {
     bvec: join(directory, "dwi.bvec"),
     mask: join(directory, "mask.nii.gz"),
   };
+}
+
+/** The response that a CSD model settled on, as its options record it. */
+function responseOf(model: DwiModel): [number, number, number, number] {
+  const { evals, s0 } = model.options.response as unknown as { evals: number[]; s0: number };
+  return [evals[0], evals[1], evals[2], s0];
 }
 
 /** Free water needs two shells; a scan with one still gets its fibre orientations. */

@@ -15,6 +15,8 @@ export interface BuildReportOptions {
   readonly fits: readonly ReportFit[];
   /** Directory that `writePhantom` filled, if the scan is a phantom: its truth stands beside the fits. */
   readonly phantomDirectory?: string;
+  /** GFA of the CSD fit to the phantom's signal without noise, over the masked voxels: GFA's truth. */
+  readonly noiseFreeGfa?: Float64Array;
   readonly title?: string;
   /** The commands that made the fits, as the reader would type them. */
   readonly commands?: readonly string[];
@@ -33,7 +35,9 @@ export async function buildReport(options: BuildReportOptions): Promise<ReportIn
   for (const { model } of fits) checkSameGrid(dwi, model.dwi, model.name);
   const planes = chosenPlanes(dwi, options.planes ?? {});
   const truth =
-    phantomDirectory === undefined ? undefined : await readPhantomTruth(phantomDirectory, dwi);
+    phantomDirectory === undefined
+      ? undefined
+      : { ...(await readPhantomTruth(phantomDirectory, dwi)), gfa: options.noiseFreeGfa };
   return {
     title: options.title ?? (truth ? "Fascicle on a brain phantom" : "Fascicle report"),
     lead: leadOf(fits, truth),

@@ -1,8 +1,10 @@
 /** The part of the page for fibre orientations: colours, solids, and angles to the truth. */
 
 import {
+  densityOf,
   type ErrorEntry,
   type ErrorTable,
+  errorEntries,
   histogramOf,
   tableByClass,
   tissueClassOf,
@@ -33,19 +35,7 @@ export function csdSection(
   const grid = { ...dwi.geometry, voxels: dwi.voxels };
   const source = fodSource(fit, sphereMesh(3));
   const items: (Figure | ErrorTable)[] = [];
-  if ("gfa" in fit.maps) {
-    const fitted = summariseSlices(grid, fit.maps.gfa.data, { planes: [...planes] });
-    items.push({
-      kind: "map",
-      name: "GFA",
-      description: "generalised fractional anisotropy of the FOD",
-      units: fit.maps.gfa.units,
-      // FODs are sharp wherever there is tissue: the lower half of the scale would show nothing.
-      window: [0.5, 1],
-      ramp: "grey",
-      fitted,
-    });
-  }
+  if ("gfa" in fit.maps) items.push(...gfaItems(fit, planes, truth));
   if (truth !== undefined) {
     items.push({
       kind: "map",
@@ -69,6 +59,39 @@ export function csdSection(
     receipt: fit.receipt,
     warnings: fit.model.warnings,
   };
+}
+
+/** FODs are sharp wherever there is tissue: the lower half of the scale would show nothing. */
+const gfaWindow = [0.5, 1] as const;
+
+/** GFA, and how far it is from that of the scan without noise. */
+function gfaItems(
+  fit: ReportFit,
+  planes: readonly Plane[],
+  truth: PhantomVoxels | undefined,
+): (Figure | ErrorTable)[] {
+  const grid = { ...fit.model.dwi.geometry, voxels: fit.model.dwi.voxels };
+  const { data, units } = fit.maps.gfa;
+  const slicesOf = (values: ArrayLike<number>) =>
+    summariseSlices(grid, values, { planes: [...planes] });
+  const figure: Figure = {
+    kind: "map",
+    name: "GFA",
+    description:
+      truth?.gfa === undefined
+        ? "generalised fractional anisotropy of the FOD"
+        : "generalised fractional anisotropy of the FOD; its truth is the same fit without noise",
+    units,
+    window: gfaWindow,
+    ramp: "grey",
+    fitted: slicesOf(data),
+    truth: truth?.gfa && slicesOf(truth.gfa),
+  };
+  if (truth?.gfa === undefined) return [figure];
+  const status = fit.maps.status?.data;
+  const counts = (row: number) => status === undefined || status[row] <= 1;
+  const table = tableByClass("Error of GFA", units, errorEntries(data, truth.gfa, truth, counts));
+  return [figure, { ...table, plot: densityOf(data, truth.gfa, [0, 1], counts) }];
 }
 
 /** Direction-encoded colours of the fitted FODs and of the true fibres, each as bright as its largest. */

@@ -12,6 +12,8 @@ export interface PhantomVoxels extends VoxelTruth {
   readonly fibres: Float64Array;
   /** Three vectors along the file's axes, as long as the fibre's share of the tissue; 9 numbers per voxel. */
   readonly directions: Float64Array;
+  /** GFA of the same CSD fit to the signal without noise: an FOD's sharpness has no truth but that. */
+  readonly gfa?: Float64Array;
 }
 
 /** Reads the truth beside a phantom's scan. Throws `InputError` where it is not on the scan's grid. */
