@@ -47,7 +47,7 @@ export class SlabAllocator {
   allocate(bytes: number): SharedArrayBuffer {
     if (this.#usedBytes + bytes > this.limitBytes) {
       throw new ObjectMemoryError(
-        `This fit needs ${mebibytes(this.#usedBytes + bytes)} of object memory and may use ${mebibytes(this.limitBytes)}: raise --object-memory, or fit fewer voxels at a time with --mask (this version does not spill to disk yet).`,
+        `This fit needs at least ${mebibytes(this.#usedBytes + bytes)} of object memory and may use ${mebibytes(this.limitBytes)}: raise --object-memory, or fit fewer voxels at a time with --mask (this version does not spill to disk yet).`,
       );
     }
     const slab = new SharedArrayBuffer(bytes);

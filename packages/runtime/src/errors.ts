@@ -18,6 +18,11 @@ export class NotYetError extends Error {
   override readonly name = "NotYetError";
 }
 
+/** A reason as the end of a sentence: with one full stop, whatever it came with. */
+export function sentence(reason: string): string {
+  return /[.!?)]$/.test(reason) ? reason : `${reason}.`;
+}
+
 /** The reason of an aborted signal, as an error. */
 export function abortReason(signal: AbortSignal): Error {
   return signal.reason instanceof Error

@@ -44,6 +44,9 @@ const hostSchema = z.object({
   hostName: text,
   pid: count,
   slots: count.positive(),
+  /** The same for all workers on one machine. */
+  machine: text,
+  /** Cores of the machine, hyperthreads of one core counted once. */
   physicalCores: count.positive(),
   memoryBytes: count,
   version: text,

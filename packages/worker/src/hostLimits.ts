@@ -33,15 +33,15 @@ export function usableCores(read: ReadFile = readFile): number {
   return Math.max(1, Math.floor(Math.min(availableParallelism(), quotaCores(read))));
 }
 
-/** Cores that are not hyperthreads of one another, at most `slots`; `slots` where the system does not tell. */
-export function physicalCores(slots: number, read: ReadFile = readFile): number {
+/** Cores of the machine, hyperthreads of one core counted once; those this process sees where the system does not tell. */
+export function physicalCores(read: ReadFile = readFile): number {
   const cores = new Set<string>();
   for (const processor of (read("/proc/cpuinfo") ?? "").split("\n\n")) {
     const physical = /^physical id\s*:\s*(\d+)/m.exec(processor)?.[1];
     const core = /^core id\s*:\s*(\d+)/m.exec(processor)?.[1];
     if (physical !== undefined && core !== undefined) cores.add(`${physical}:${core}`);
   }
-  return cores.size === 0 ? slots : Math.min(slots, cores.size);
+  return cores.size === 0 ? availableParallelism() : cores.size;
 }
 
 /** Bytes of memory that this process may use: the machine's, or the cgroup's where that is less. */

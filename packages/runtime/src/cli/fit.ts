@@ -11,13 +11,13 @@ import {
   saveMaps,
 } from "@fascicle/models";
 import { SlabAllocator } from "@fascicle/object-store";
-import { parseJoinString } from "@fascicle/transport";
 import { Command, Option } from "commander";
-import { type Cluster, connect } from "../client/connect.ts";
+import { connect } from "../client/connect.ts";
 import { NotYetError, UsageError } from "../errors.ts";
 import { fitChunked } from "../fit/fitChunked.ts";
 import type { EngineName, Receipt } from "../fit/receipt.ts";
 import { addModelOptions, type ModelName, type ModelOptions } from "./fitModels.ts";
+import { readJoinString } from "./joinString.ts";
 import {
   formatBytes,
   formatSeconds,
@@ -40,6 +40,7 @@ export interface FitCommandOptions extends ModelOptions {
   chunks: number | "auto";
   engine?: EngineName;
   join?: string;
+  joinFile?: string;
   workers?: number;
   wait: number;
   objectMemory?: number;
@@ -83,6 +84,7 @@ function addCommonOptions(command: Command): void {
       ).choices(["serial", "local", "cluster"]),
     )
     .option("--join <JOIN_STRING>", "fit on the workers of this head")
+    .option("--join-file <FILE>", "read the join string from a file")
     .option(
       "--workers <N>",
       "threads, or slots of the cluster, at most (default: all)",
@@ -127,7 +129,10 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
   const engine = engineOf(options);
   await checkWritable(options.out);
   // Before the volume is read: a head that is not there should be known at once.
-  const cluster = engine === "cluster" ? await connectTo(options.join) : undefined;
+  const cluster =
+    engine === "cluster"
+      ? await connect(readJoinString(options.join, options.joinFile))
+      : undefined;
   try {
     const memory = new SlabAllocator(options.objectMemory);
     const dwi = await openDwi({
@@ -180,19 +185,14 @@ function refuseLater(options: FitCommandOptions): void {
   }
 }
 
-function engineOf({ engine, join }: FitCommandOptions): EngineName {
-  if (join !== undefined && engine !== undefined && engine !== "cluster") {
+function engineOf({ engine, join, joinFile }: FitCommandOptions): EngineName {
+  const isJoined = join !== undefined || joinFile !== undefined;
+  if (isJoined && engine !== undefined && engine !== "cluster") {
     throw new UsageError(
-      `--join fits on a cluster, --engine ${engine} does not: leave one of them out.`,
+      `A join string means the cluster engine, --engine ${engine} another: leave one of them out.`,
     );
   }
-  if (engine !== undefined) return engine;
-  return join !== undefined || process.env.RUNTIME_JOIN ? "cluster" : "local";
-}
-
-async function connectTo(join: string | undefined): Promise<Cluster> {
-  if (join !== undefined) parseJoinString(join);
-  return connect(join);
+  return engine ?? (isJoined || process.env.RUNTIME_JOIN ? "cluster" : "local");
 }
 
 function makeModel(name: ModelName, dwi: Dwi, options: FitCommandOptions): DwiModel {

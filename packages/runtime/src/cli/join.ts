@@ -1,8 +1,7 @@
 /** `runtime join`. */
-import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join as joinPath } from "node:path";
-import { SlabAllocator } from "@fascicle/object-store";
+import { currentOwner, SlabAllocator } from "@fascicle/object-store";
 import {
   ConnectError,
   dial,
@@ -13,10 +12,8 @@ import {
 import { Agent, physicalCores, usableCores, usableMemoryBytes } from "@fascicle/worker";
 import { type Command, Option } from "commander";
 import { v7 as newId } from "uuid";
-import { UsageError } from "../errors.ts";
 import { kernelModules } from "../fit/kernelModules.ts";
 import {
-  findJoinString,
   makePrivateDirectory,
   registerProcess,
   removeIfEmpty,
@@ -25,6 +22,7 @@ import {
 import { version } from "../version.ts";
 import { endChildren, isChild, spawnWorker, startDetached, watchLifeline } from "./children.ts";
 import { exitCodes, log } from "./exit.ts";
+import { readJoinString } from "./joinString.ts";
 import { parseBytes, parseCount } from "./parse.ts";
 import { firstSignal } from "./signals.ts";
 import { defaultObjectMemory, noteSpillOptions } from "./start.ts";
@@ -77,37 +75,16 @@ export function addJoinCommand(program: Command): void {
     });
 }
 
-function readJoinString(text: string | undefined, file: string | undefined): string {
-  if (text !== undefined && file !== undefined) {
-    throw new UsageError("Give the join string or --join-file, not both.");
-  }
-  if (file !== undefined) {
-    try {
-      return readFileSync(file, "utf8").trim();
-    } catch (error) {
-      throw new UsageError(
-        `The join file ${file} cannot be read (${(error as NodeJS.ErrnoException).code}): is the head up, and is this its --join-file?`,
-      );
-    }
-  }
-  const found = text ?? findJoinString();
-  if (found === undefined) {
-    throw new UsageError(
-      "There is no join string (argument, --join-file, RUNTIME_JOIN) and no head of yours runs on this host.",
-    );
-  }
-  return found;
-}
-
 async function work(joinText: string, join: JoinString, options: JoinOptions): Promise<number> {
   const slots = options.cpus ?? usableCores();
   const memoryBytes = usableMemoryBytes();
-  const memory = new SlabAllocator(Math.min(options.objectMemory, memoryBytes));
+  const memory = new SlabAllocator(Math.min(options.objectMemory, objectShare(memoryBytes)));
   const host = {
     hostName: hostname(),
     pid: process.pid,
     slots,
-    physicalCores: physicalCores(slots),
+    machine: machineName(),
+    physicalCores: physicalCores(),
     memoryBytes,
     version,
   };
@@ -154,6 +131,17 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
   } finally {
     leaveRegister();
   }
+}
+
+/** Containers of one machine share a boot, whatever their host names. */
+function machineName(): string {
+  return currentOwner().bootId || hostname();
+}
+
+/** What objects may have of a process's memory: the rest is for the program and its threads. */
+function objectShare(memoryBytes: number): number {
+  const programBytes = Math.max(192 * 2 ** 20, memoryBytes / 4);
+  return Math.max(2 ** 20, memoryBytes - programBytes);
 }
 
 /** A worker without a home directory works all the same; only `runtime stop` will not find it. */

@@ -2,10 +2,12 @@
 import type { ClusterStatus } from "@fascicle/transport";
 import type { Command } from "commander";
 import { connect } from "../client/connect.ts";
+import { readJoinString } from "./joinString.ts";
 import { formatBytes, formatSeconds, grouped } from "./parse.ts";
 
 interface StatusOptions {
   join?: string;
+  joinFile?: string;
   json?: boolean;
 }
 
@@ -14,9 +16,10 @@ export function addStatusCommand(program: Command): void {
     .command("status")
     .description("show hosts, slots, running and queued work, object memory and spill of a head")
     .option("--join <JOIN_STRING>", "the head (default: RUNTIME_JOIN, else your head on this host)")
+    .option("--join-file <FILE>", "read the join string from a file")
     .option("--json", "print one JSON object")
     .action(async (options: StatusOptions) => {
-      const cluster = await connect(options.join);
+      const cluster = await connect(readJoinString(options.join, options.joinFile));
       try {
         const status = await cluster.status();
         process.stdout.write(options.json ? `${JSON.stringify(status)}\n` : renderStatus(status));

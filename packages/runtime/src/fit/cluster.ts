@@ -10,7 +10,7 @@ import {
 import { bulkFrameBytes, encodeValue, type JobSpec, type ToClient } from "@fascicle/transport";
 import { v7 as newId } from "uuid";
 import { type Cluster, connect } from "../client/connect.ts";
-import { abortReason, FitError } from "../errors.ts";
+import { abortReason, FitError, sentence } from "../errors.ts";
 import type { EngineReport, EngineTask } from "./engine.ts";
 
 /** A fit without any worker is given up after this long, unless told otherwise. */
@@ -138,7 +138,9 @@ class ClusterFit {
         this.#resolve(message.lost);
         return;
       case "jobFailed":
-        this.#reject(new FitError(`The ${this.#spec.model} fit failed: ${message.reason}.`));
+        this.#reject(
+          new FitError(`The ${this.#spec.model} fit failed: ${sentence(message.reason)}`),
+        );
     }
   }
 
@@ -149,9 +151,13 @@ class ClusterFit {
     this.#waitTimer = setTimeout(() => {
       const { job } = this.#spec;
       this.#cluster.send({ type: "cancel", job, reason: "no worker came" });
+      const what =
+        this.#mostSlots === 0
+          ? `No worker has joined the head within ${this.#waitSeconds} s`
+          : `The last worker of this fit was lost and none has come within ${this.#waitSeconds} s`;
       this.#reject(
         new FitError(
-          `No worker has joined the head within ${this.#waitSeconds} s: start one with \`runtime join\`, or wait longer with --wait SECONDS.`,
+          `${what}: start one with \`runtime join\`, or wait longer with --wait SECONDS.`,
         ),
       );
     }, this.#waitSeconds * 1000);

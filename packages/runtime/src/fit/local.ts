@@ -2,7 +2,7 @@
 import { RangeSet } from "@fascicle/core";
 import { boardBytes, ChunkBoard, physicalCores, ThreadPool, usableCores } from "@fascicle/worker";
 import { v7 as newId } from "uuid";
-import { abortReason, FitError } from "../errors.ts";
+import { abortReason, FitError, sentence } from "../errors.ts";
 import type { Engine, EngineReport, EngineTask } from "./engine.ts";
 import { kernelModuleUrl } from "./kernelModules.ts";
 
@@ -65,7 +65,7 @@ export const localEngine: Engine = async (task) => {
   progress.update(model.signals.voxelCount, workers);
   const report: EngineReport = {
     workers,
-    physicalCores: physicalCores(workers),
+    physicalCores: Math.min(workers, physicalCores()),
     computeSeconds,
     copySeconds: 0,
     queueSeconds: (firstMs - begunMs) / 1000,
@@ -90,6 +90,6 @@ function threadJob({ model, outputs }: EngineTask, board: SharedArrayBuffer) {
 
 function failure(model: string, chunk: number, reason: string): string {
   return chunk < 0
-    ? `The ${model} fit could not begin: ${reason}.`
-    : `The ${model} fit failed in chunk ${chunk}: ${reason}.`;
+    ? `The ${model} fit could not begin: ${sentence(reason)}`
+    : `The ${model} fit failed in chunk ${chunk}: ${sentence(reason)}`;
 }

@@ -298,13 +298,19 @@ export class Head {
   #tellWorkers(): void {
     for (const [id, job] of this.#jobs) {
       const assignments = this.#state.jobs.get(id)?.assignments ?? new Map();
-      let slots = 0;
-      let physicalCores = 0;
+      const machines = new Map<string, { slots: number; cores: number }>();
       for (const [agent, assignment] of assignments) {
-        slots += assignment.slots;
         const host = this.#agents.get(agent)?.host;
-        physicalCores += Math.min(assignment.slots, host?.physicalCores ?? 0);
+        if (host === undefined) continue;
+        const machine = machines.get(host.machine) ?? { slots: 0, cores: 0 };
+        machine.slots += assignment.slots;
+        machine.cores = Math.max(machine.cores, host.physicalCores);
+        machines.set(host.machine, machine);
       }
+      const sum = (of: (machine: { slots: number; cores: number }) => number) =>
+        [...machines.values()].reduce((total, machine) => total + of(machine), 0);
+      const slots = sum((machine) => machine.slots);
+      const physicalCores = sum((machine) => Math.min(machine.slots, machine.cores));
       const agents = assignments.size;
       this.#toClient(job, { type: "workers", job: id, slots, agents, physicalCores });
     }

@@ -31,22 +31,10 @@ export function csdSection(
   planes: readonly Plane[],
   truth: PhantomVoxels | undefined,
 ): ReportSection {
-  const { dwi, options } = fit.model;
-  const grid = { ...dwi.geometry, voxels: dwi.voxels };
+  const { options } = fit.model;
   const source = fodSource(fit, sphereMesh(3));
   const items: (Figure | ErrorTable)[] = [];
   if ("gfa" in fit.maps) items.push(...gfaItems(fit, planes, truth));
-  if (truth !== undefined) {
-    items.push({
-      kind: "map",
-      name: "True number of fibres",
-      description: "up to three where bundles cross",
-      units: "1",
-      window: [0, 3],
-      ramp: "ember",
-      fitted: summariseSlices(grid, truth.fibres, { planes: [...planes] }),
-    });
-  }
   items.push(directionFigure(fit, source, planes, truth));
   if (truth !== undefined) items.push(angleTable(source, fit, truth));
   const coronal = planes.find(({ name }) => name === "coronal");
