@@ -59,6 +59,12 @@ export function usableMemoryBytes(read: ReadFile = readFile): number {
   return bytes;
 }
 
+/** What objects may have of a process's memory, bytes: the rest is for the program and its threads. */
+export function objectMemoryShare(memoryBytes: number): number {
+  const programBytes = Math.max(192 * 2 ** 20, memoryBytes / 4);
+  return Math.max(2 ** 20, Math.floor(memoryBytes - programBytes));
+}
+
 /**
  * The folders that may limit this process in one hierarchy (v1 by controller, v2 with ""): its own and all
  * above it. Inside a container the root of the mount is the container's own.

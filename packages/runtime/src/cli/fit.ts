@@ -11,6 +11,7 @@ import {
   saveMaps,
 } from "@fascicle/models";
 import { SlabAllocator } from "@fascicle/object-store";
+import { objectMemoryShare, usableMemoryBytes } from "@fascicle/worker";
 import { Command, Option } from "commander";
 import { connect } from "../client/connect.ts";
 import { NotYetError, UsageError } from "../errors.ts";
@@ -91,7 +92,11 @@ function addCommonOptions(command: Command): void {
       parseCount(1, 100_000),
     )
     .option("--wait <SECONDS>", "how long to wait for a first worker", parseCount(0, 1e6), 30)
-    .option("--object-memory <SIZE>", "limit for signals and results in shared memory", parseBytes)
+    .option(
+      "--object-memory <SIZE>",
+      "limit for signals and results in shared memory (default: most of the memory there is)",
+      parseBytes,
+    )
     .option("--spill-dir <DIR>", "where objects would spill (this version keeps them in memory)")
     .addOption(
       new Option("--dtype <TYPE>", "number type of the maps")
@@ -134,7 +139,8 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       ? await connect(readJoinString(options.join, options.joinFile))
       : undefined;
   try {
-    const memory = new SlabAllocator(options.objectMemory);
+    const limitBytes = options.objectMemory ?? objectMemoryShare(usableMemoryBytes());
+    const memory = new SlabAllocator(limitBytes);
     const dwi = await openDwi({
       dwi: options.dwi,
       bval: options.bval,
@@ -157,8 +163,7 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       signal,
       workers: options.workers,
       waitSeconds: options.wait,
-      objectMemoryBytes:
-        options.objectMemory === undefined ? undefined : options.objectMemory - memory.usedBytes,
+      objectMemoryBytes: limitBytes - memory.usedBytes,
       onProgress: (progress) => bar.fit(name, progress),
     });
     bar.clear();

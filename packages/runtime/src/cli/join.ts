@@ -9,7 +9,13 @@ import {
   type JoinString,
   parseJoinString,
 } from "@fascicle/transport";
-import { Agent, physicalCores, usableCores, usableMemoryBytes } from "@fascicle/worker";
+import {
+  Agent,
+  objectMemoryShare,
+  physicalCores,
+  usableCores,
+  usableMemoryBytes,
+} from "@fascicle/worker";
 import { type Command, Option } from "commander";
 import { v7 as newId } from "uuid";
 import { kernelModules } from "../fit/kernelModules.ts";
@@ -78,7 +84,7 @@ export function addJoinCommand(program: Command): void {
 async function work(joinText: string, join: JoinString, options: JoinOptions): Promise<number> {
   const slots = options.cpus ?? usableCores();
   const memoryBytes = usableMemoryBytes();
-  const memory = new SlabAllocator(Math.min(options.objectMemory, objectShare(memoryBytes)));
+  const memory = new SlabAllocator(Math.min(options.objectMemory, objectMemoryShare(memoryBytes)));
   const host = {
     hostName: hostname(),
     pid: process.pid,
@@ -136,12 +142,6 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
 /** Containers of one machine share a boot, whatever their host names. */
 function machineName(): string {
   return currentOwner().bootId || hostname();
-}
-
-/** What objects may have of a process's memory: the rest is for the program and its threads. */
-function objectShare(memoryBytes: number): number {
-  const programBytes = Math.max(192 * 2 ** 20, memoryBytes / 4);
-  return Math.max(2 ** 20, memoryBytes - programBytes);
 }
 
 /** A worker without a home directory works all the same; only `runtime stop` will not find it. */
