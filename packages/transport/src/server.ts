@@ -34,6 +34,8 @@ export async function listen(options: ServerOptions): Promise<Server> {
   const http = createServer({
     headersTimeout: handshakeTimeoutMs,
     requestTimeout: handshakeTimeoutMs,
+    // Node looks for requests that take too long only this often.
+    connectionsCheckingInterval: 1_000,
   });
   const sockets = new WebSocketServer({
     noServer: true,
