@@ -1,6 +1,6 @@
 // Installs what package-lock.json names and builds, if that has not been done: the first step of every command.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -40,9 +40,6 @@ function install() {
 export function prepare() {
   checkNode();
   if (!isInstalled()) install();
-  const { bin } = JSON.parse(
-    readFileSync(join(root, "node_modules/typescript/package.json"), "utf8"),
-  );
   process.stdout.write("building ...\n");
-  run(process.execPath, [join(root, "node_modules/typescript", bin.tsc), "-b"]);
+  run(process.execPath, [join(root, "scripts/build.mjs")]);
 }

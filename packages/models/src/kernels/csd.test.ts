@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { tensorHarmonics } from "../csd/response.ts";
 import {
   crossingSignal,
@@ -22,7 +22,7 @@ import {
   mrtrixPlaces,
   realShBasis,
 } from "./sphericalHarmonics.ts";
-import { panelPlace } from "./tiles.ts";
+import { createTileMemory, panelPlace } from "./tiles.ts";
 
 const fixtures = new URL("../../../../test/fixtures/", import.meta.url);
 const readJson = (name: string) => JSON.parse(readFileSync(new URL(name, fixtures), "utf8"));
@@ -135,6 +135,25 @@ describe("csd kernel", () => {
       for (const key of ["sh", "gfa", "iterations", "status"] as const) {
         expect(Buffer.compare(bytesOf(parts[key]), bytesOf(whole[key]))).toBe(0);
       }
+    }
+  });
+
+  it.each([2, 4, 8, 12, 16])("gives the same bytes without WebAssembly, order %i", (order) => {
+    const name = "csd_real_64dir";
+    const parameters = parametersFor(readReferenceGradients(name), fibre, 100, order);
+    const signals = readReferenceImage(`${name}/dwi.nii.gz`).data.slice(0, 100 * parameters.width);
+    signals[5 * parameters.width + 9] = Number.NaN;
+    const fast = fit(parameters, signals);
+    expect(createTileMemory({ x: 1 }).engine).toBe("webassembly");
+    vi.stubGlobal("WebAssembly", undefined);
+    try {
+      expect(createTileMemory({ x: 1 }).engine).toBe("plain");
+      const plain = fit(parameters, signals);
+      for (const key of ["sh", "gfa", "iterations", "status"] as const) {
+        expect(Buffer.compare(bytesOf(plain[key]), bytesOf(fast[key]))).toBe(0);
+      }
+    } finally {
+      vi.unstubAllGlobals();
     }
   });
 

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { greatestDifference, randomNumbers } from "../csd/testing.ts";
-import { createTileMemory, panelPlace, TILE, tiledLength, tiledPlace, tilesFor } from "./tiles.ts";
+import {
+  createTileMemory,
+  panelPlace,
+  TILE,
+  type TileEngine,
+  tiledLength,
+  tiledPlace,
+  tilesFor,
+} from "./tiles.ts";
 
 const random = randomNumbers(7);
 
@@ -37,14 +45,15 @@ function plainFactor(lower: number[][]): number[][] {
 }
 
 /** A positive definite random matrix of n unknowns, in arrays of their own. */
-function randomSystem(n: number) {
+function randomSystem(n: number, engine: TileEngine) {
   const tiles = tilesFor(n);
   const side = TILE * tiles;
   const columns = 2 * side;
   const length = tiledLength(tiles);
-  const { functions, arrays } = createTileMemory({
-    ...{ panel: side * columns, matrix: length, factor: side * side, inverse: side, x: side },
-  });
+  const { functions, arrays } = createTileMemory(
+    { panel: side * columns, matrix: length, factor: side * side, inverse: side, x: side },
+    engine,
+  );
   fillRandomly(arrays.panel, side, columns);
   const { panel, matrix } = arrays;
   const [from, to] = [panel.byteOffset, matrix.byteOffset];
@@ -61,13 +70,14 @@ function randomSystem(n: number) {
   return { tiles, side, arrays, factorize, solve };
 }
 
-describe("tiled matrices", () => {
+describe.each(["webassembly", "plain"] as const)("tiled matrices in %s", (engine) => {
   it("add and take away outer products, with the bits of the plain loop", () => {
     const tiles = 4;
     const [side, columns, added, total] = [16, 11, 6, 9];
-    const { functions, arrays } = createTileMemory({
-      ...{ base: tiledLength(tiles), panel: side * columns, out: tiledLength(tiles) },
-    });
+    const { functions, arrays } = createTileMemory(
+      { base: tiledLength(tiles), panel: side * columns, out: tiledLength(tiles) },
+      engine,
+    );
     const rows = fillRandomly(arrays.panel, side, columns);
     arrays.base.set(Array.from(arrays.base, random));
     const expected = lowerOf(arrays.base, side);
@@ -87,7 +97,7 @@ describe("tiled matrices", () => {
   it.each([1, 4, 6, 15, 28, 45, 91, 153])(
     "have the plain loop's Cholesky factor to the bit: %i unknowns",
     (n) => {
-      const { side, arrays, factorize } = randomSystem(n);
+      const { side, arrays, factorize } = randomSystem(n, engine);
       const expected = plainFactor(lowerOf(arrays.matrix, side));
       const smallest = factorize();
       const factor = expected.map((row, i) =>
@@ -101,7 +111,7 @@ describe("tiled matrices", () => {
   );
 
   it.each([1, 4, 6, 15, 28, 45, 91, 153])("solve a system of %i unknowns", (n) => {
-    const { side, arrays, factorize, solve } = randomSystem(n);
+    const { side, arrays, factorize, solve } = randomSystem(n, engine);
     const truth = Float64Array.from({ length: side }, () => random() - 0.5);
     const entry = (i: number, j: number) =>
       arrays.matrix[tiledPlace(Math.max(i, j), Math.min(i, j))];
@@ -114,7 +124,7 @@ describe("tiled matrices", () => {
   });
 
   it("give 0 for a matrix that is not positive definite, whichever pivot fails", () => {
-    const { tiles, side, arrays, factorize } = randomSystem(6);
+    const { tiles, side, arrays, factorize } = randomSystem(6, engine);
     expect([tiles, side]).toEqual([2, 8]);
     const pivotOf = (values: readonly number[]) => {
       arrays.matrix.fill(0);
@@ -134,9 +144,10 @@ describe("tiled matrices", () => {
   it("multiply vectors from both sides", () => {
     const tiles = 3;
     const [side, columns] = [12, 20];
-    const { functions, arrays } = createTileMemory({
-      ...{ panel: side * columns, long: columns, short: side, outLong: columns, outShort: side },
-    });
+    const { functions, arrays } = createTileMemory(
+      { panel: side * columns, long: columns, short: side, outLong: columns, outShort: side },
+      engine,
+    );
     const rows = fillRandomly(arrays.panel, side, columns);
     arrays.long.set(Array.from(arrays.long, random));
     arrays.short.set(Array.from(arrays.short, random));

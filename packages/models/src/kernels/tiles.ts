@@ -1,103 +1,58 @@
 /**
- * Symmetric matrices in tiles of 4 x 4: sums of outer products, Cholesky factor, solution, products.
- * A tile's sums stay in the processor's registers while the long side runs by, which is what makes
- * these loops fast. They are WebAssembly (wasm.ts), so all arrays lie in one memory.
- *
- * Layouts: a symmetric matrix holds the tiles of its lower triangle, row of tiles after row, each by
- * columns. A panel (`columns` columns of 4 * tiles numbers) holds, row of tiles after row, for each
- * column its 4 numbers; so does a factor, whose columns are as many as its rows.
+ * Memories of tiled matrices with the functions on them. A tile's sums stay in the processor's registers
+ * while the long side runs by, which is what makes these loops fast. They are WebAssembly, so all arrays
+ * lie in one memory; where there is none, plain TypeScript gives the same bits.
  */
-import { writeFactorize, writeSolve } from "./cholesky.ts";
-import { TILE } from "./tileLoops.ts";
-import { writeAddOuterProducts, writeMultiply, writeMultiplyTransposed } from "./tileProducts.ts";
-import { compile, instantiate } from "./wasm.ts";
+import type { TileFunctions } from "./tileLayout.ts";
+import { createPlainTiles } from "./tilesPlain.ts";
+import { createWasmTiles } from "./wasm.ts";
 
-export { TILE };
+export {
+  panelPlace,
+  TILE,
+  type TileFunctions,
+  tiledLength,
+  tiledPlace,
+  tilesFor,
+} from "./tileLayout.ts";
 
-/** Tiles along the side of an n x n matrix. */
-export function tilesFor(n: number): number {
-  return Math.ceil(n / TILE);
-}
-
-/** Numbers in a tiled symmetric matrix. */
-export function tiledLength(tiles: number): number {
-  return ((tiles * (tiles + 1)) / 2) * TILE * TILE;
-}
-
-/** Where the entry (row, column), row >= column, stands in a tiled symmetric matrix. */
-export function tiledPlace(row: number, column: number): number {
-  const [i, j] = [Math.floor(row / TILE), Math.floor(column / TILE)];
-  return ((i * (i + 1)) / 2 + j) * TILE * TILE + (column % TILE) * TILE + (row % TILE);
-}
-
-/** Where the entry stands in a panel of so many columns. */
-export function panelPlace(row: number, column: number, columns: number): number {
-  return TILE * (Math.floor(row / TILE) * columns + column) + (row % TILE);
-}
-
-/** The functions on arrays of one memory; arrays are given by their byteOffset. */
-export interface TileFunctions {
-  /** out = base + sum of h h' over the panel's columns 0..added - the same over added..total. base and out may be one. */
-  addOuterProducts(
-    base: number,
-    panel: number,
-    columns: number,
-    added: number,
-    total: number,
-    tiles: number,
-    out: number,
-  ): void;
-  /**
-   * Cholesky factor L of a matrix; `inverse` takes 1 over its diagonal. Returns the smallest pivot
-   * (square of a diagonal entry), or 0 where the matrix is not positive definite.
-   */
-  factorize(matrix: number, tiles: number, factor: number, inverse: number): number;
-  /** Solves L L' x = b in place of b. */
-  solve(factor: number, inverse: number, tiles: number, x: number): void;
-  /** out = panel times the vector of `columns` numbers: 4 * tiles numbers. */
-  multiply(panel: number, columns: number, tiles: number, vector: number, out: number): void;
-  /** out = panel' times the vector of 4 * tiles numbers: `columns` numbers, which must be a multiple of 4. */
-  multiplyTransposed(
-    panel: number,
-    columns: number,
-    tiles: number,
-    vector: number,
-    out: number,
-  ): void;
-}
+export type TileEngine = "webassembly" | "plain";
 
 export type TileMemory<Name extends string> = {
+  readonly engine: TileEngine;
   readonly functions: TileFunctions;
   readonly arrays: Readonly<Record<Name, Float64Array>>;
 };
 
-let compiled: object | undefined;
-
-/** A memory that holds the arrays, all 0, of the given lengths, and the functions on it. */
+/**
+ * A memory that holds the arrays, all 0, of the given lengths, and the functions on it: WebAssembly, or
+ * plain TypeScript where the host cannot have it. With an engine named it is that one or an error.
+ */
 export function createTileMemory<Name extends string>(
   lengths: Readonly<Record<Name, number>>,
+  wanted?: TileEngine,
 ): TileMemory<Name> {
-  compiled ??= compileTileFunctions();
   // Arrays begin on a cache line.
-  const room = (length: number) => 8 * Math.ceil(length / 8);
+  const room = (length: number) => 64 * Math.ceil(length / 8);
   const names = Object.keys(lengths) as Name[];
-  const total = names.reduce((sum, name) => sum + room(lengths[name]), 0);
-  const { exports, buffer } = instantiate(compiled, total);
+  const bytes = names.reduce((sum, name) => sum + room(lengths[name]), 0);
+  const { engine, functions, buffer } = createEngine(bytes, wanted);
   const arrays = {} as Record<Name, Float64Array>;
-  let first = 0;
+  let offset = 0;
   for (const name of names) {
-    arrays[name] = new Float64Array(buffer, 8 * first, lengths[name]);
-    first += room(lengths[name]);
+    arrays[name] = new Float64Array(buffer, offset, lengths[name]);
+    offset += room(lengths[name]);
   }
-  return { functions: exports as TileFunctions, arrays };
+  return { engine, functions, arrays };
 }
 
-function compileTileFunctions(): object {
-  return compile({
-    addOuterProducts: writeAddOuterProducts(),
-    factorize: writeFactorize(),
-    solve: writeSolve(),
-    multiply: writeMultiply(),
-    multiplyTransposed: writeMultiplyTransposed(),
-  });
+function createEngine(bytes: number, wanted: TileEngine | undefined) {
+  if (wanted !== "plain") {
+    try {
+      return { engine: "webassembly", ...createWasmTiles(bytes) } as const;
+    } catch (error) {
+      if (wanted === "webassembly") throw error;
+    }
+  }
+  return { engine: "plain", ...createPlainTiles(bytes) } as const;
 }
