@@ -58,8 +58,8 @@ function removeStaleKernels() {
   const built = join(root, "packages/models/dist/kernels");
   const sources = new Set(readdirSync(kernels).map((name) => name.replace(/\.ts$/, "")));
   for (const name of existsSync(built) ? readdirSync(built) : []) {
-    if (!sources.has(name.replace(/(\.d\.ts|\.js|\.js\.map)$/, "")))
-      rmSync(join(built, name), { force: true });
+    const isStale = !sources.has(name.replace(/(\.d\.ts|\.js|\.js\.map)$/, ""));
+    if (isStale) rmSync(join(built, name), { force: true });
   }
 }
 

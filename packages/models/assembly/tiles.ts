@@ -1,10 +1,11 @@
 /**
- * The hot loops of src/kernels/tiles.ts in AssemblyScript: two float64 at a time, without JavaScript's
+ * The hot loops of CSD, on matrices in tiles, in AssemblyScript: two float64 at a time, without JavaScript's
  * bounds checks. src/kernels/tilesPlain.ts does the same in plain TypeScript and gives the same bits, so
  * the order in which terms are added may only change in both.
  *
  * Arguments are addresses in bytes in a memory that the caller owns; layouts and meanings are told in
- * src/kernels/tiles.ts. Nothing is allocated here.
+ * src/kernels/tileLayout.ts. Nothing is allocated here. A column of a tile is two pairs of numbers: its
+ * `upper` rows, 0 and 1, and its `lower` ones, 2 and 3.
  *
  * Every multiplication and addition rounds on its own: a fused or relaxed instruction would give other
  * bits on other processors.
