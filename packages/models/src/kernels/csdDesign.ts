@@ -22,7 +22,7 @@ const SMALLEST_PIVOT = 1e-12;
 const DIAGONAL_LIFT = 4.3e-13;
 
 /**
- * What the voxels share and what each of them works in, in the layouts of cholesky.ts and in one
+ * What the voxels share and what each of them works in, in the layouts of tileLayout.ts and in one
  * memory. `side` is the number of coefficients, `columns` that of the watched directions, both rounded
  * up to whole tiles.
  */
