@@ -20,7 +20,7 @@ import { kernelHash } from "./kernels/index.ts";
 import { HEMISPHERE181 } from "./kernels/sphere.ts";
 import { zonalAtPole } from "./kernels/sphericalHarmonics.ts";
 import { InputError } from "./model.ts";
-import { dwiOf, gradientTable, readReferenceImage } from "./tensor/referenceCase.ts";
+import { dwiOf, gradientTable, readReferenceImage } from "./tensor/testing.ts";
 
 const real = (end: string) =>
   fileURLToPath(new URL(`../../../test/fixtures/data/real_64dir.${end}`, import.meta.url));

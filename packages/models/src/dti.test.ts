@@ -8,7 +8,7 @@ import {
   gradientTable,
   readReferenceGradients,
   readReferenceImage,
-} from "./tensor/referenceCase.ts";
+} from "./tensor/testing.ts";
 
 const gradients = readReferenceGradients("csd_real_64dir");
 const { data, width } = readReferenceImage("csd_real_64dir/dwi.nii.gz");

@@ -11,7 +11,7 @@ import {
   gradientTable,
   readReferenceGradients,
   readReferenceImage,
-} from "./tensor/referenceCase.ts";
+} from "./tensor/testing.ts";
 
 const single = readReferenceGradients("csd_real_64dir");
 /** The 64 directions at about 1000 and again at half as much more, each with a b0: DIPY's test scheme. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { InputError } from "../model.ts";
-import { gradientTable } from "../tensor/referenceCase.ts";
+import { gradientTable } from "../tensor/testing.ts";
 import { chooseShells, shellsOf } from "./shells.ts";
 
 function tableOf(...bvals: number[]) {

@@ -3,7 +3,7 @@ import type { Dwi, GradientTable } from "../io/dwi.ts";
 import { exp } from "../kernels/elementary.ts";
 import { createKernel } from "../kernels/index.ts";
 import type { DwiModel, FittedMaps, OutputView } from "../model.ts";
-import { dwiOf, readReferenceGradients } from "../tensor/referenceCase.ts";
+import { dwiOf, readReferenceGradients } from "../tensor/testing.ts";
 
 /** DIPY's small_64D: one b0 and 64 directions at about b = 1000. */
 export const small64 = readReferenceGradients("csd_real_64dir");

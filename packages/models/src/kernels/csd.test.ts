@@ -12,7 +12,7 @@ import {
 } from "../csd/testing.ts";
 import type { GradientTable } from "../io/dwi.ts";
 import { VoxelStatus } from "../model.ts";
-import { readReferenceGradients, readReferenceImage } from "../tensor/referenceCase.ts";
+import { readReferenceGradients, readReferenceImage } from "../tensor/testing.ts";
 import { type CsdParameters, createCsdKernel } from "./csd.ts";
 import { createCsdDesign, forwardSdeconvMatrix, lambdaEffective } from "./csdDesign.ts";
 import { HEMISPHERE181 } from "./sphere.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { VoxelStatus } from "../model.ts";
-import { readReferenceGradients, readReferenceImage } from "../tensor/referenceCase.ts";
 import { tensorTable } from "../tensor/table.ts";
+import { readReferenceGradients, readReferenceImage } from "../tensor/testing.ts";
 import { createDtiKernel, DTI_OUTPUTS, type DtiParameters } from "./dti.ts";
 
 const dwi = readReferenceImage("csd_real_64dir/dwi.nii.gz");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { readReferenceGradients, readReferenceImage } from "../tensor/referenceCase.ts";
 import { tensorTable } from "../tensor/table.ts";
+import { readReferenceGradients, readReferenceImage } from "../tensor/testing.ts";
 import { createFreeWaterProblem } from "./freewaterSearch.ts";
 import { createTensorDesign } from "./tensor.ts";
 
