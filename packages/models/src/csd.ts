@@ -4,7 +4,7 @@ import { type ResponseChoice, resolveResponse } from "./csd/response.ts";
 import { toScannerFrame } from "./csd/scannerFrame.ts";
 import { chooseShells, type ShellChoice } from "./csd/shells.ts";
 import type { Dwi } from "./io/dwi.ts";
-import type { CsdParameters, ShBasis } from "./kernels/csd.ts";
+import type { CsdParameters, ShBasis } from "./kernels/csdDesign.ts";
 import { kernelHash } from "./kernels/index.ts";
 import { coefficientCount } from "./kernels/sphericalHarmonics.ts";
 import { type DwiModel, InputError, type MapFile, type OutputField } from "./model.ts";
@@ -17,7 +17,7 @@ export { tensorHarmonics } from "./csd/response.ts";
 export { toScannerFrame } from "./csd/scannerFrame.ts";
 export type { Shell, ShellChoice } from "./csd/shells.ts";
 export { shellsOf } from "./csd/shells.ts";
-export type { CsdParameters, ShBasis } from "./kernels/csd.ts";
+export type { CsdParameters, ShBasis } from "./kernels/csdDesign.ts";
 export { forwardSdeconvMatrix, lambdaEffective } from "./kernels/csdDesign.ts";
 export { realShBasis } from "./kernels/sphericalHarmonics.ts";
 

@@ -3,23 +3,12 @@
  * imports nothing of the runtime, so a kernel runs in a thread, a browser or a test alike.
  */
 import type { Dwi } from "./io/dwi.ts";
+import type { VoxelSignals } from "./signals.ts";
 
-export type SignalDtype = "float32" | "float64";
+export type { SignalDtype, VoxelSignals } from "./signals.ts";
+
 export type OutputDtype = "float64" | "uint16" | "uint8";
 export type OutputView = Float64Array | Uint16Array | Uint8Array;
-
-/**
- * A matrix of `voxelCount` rows and `width` columns, voxel after voxel, laid in shared memory.
- * Row `v` stands in slab `floor(v / voxelsPerSlab)` at row `v % voxelsPerSlab` of it.
- */
-export interface VoxelSignals {
-  readonly voxelCount: number;
-  /** Volumes, that is samples in each voxel. */
-  readonly width: number;
-  readonly dtype: SignalDtype;
-  readonly voxelsPerSlab: number;
-  readonly slabs: readonly SharedArrayBuffer[];
-}
 
 /** One fitted quantity: `width` numbers for each voxel. */
 export interface OutputField {

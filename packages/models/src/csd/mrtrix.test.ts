@@ -8,7 +8,7 @@ import { openDwi } from "../io/openDwi.ts";
 import { readNifti } from "../io/readNifti.ts";
 import { temporaryDirectory } from "../io/testing.ts";
 import { writeNifti } from "../io/writeNifti.ts";
-import type { CsdParameters } from "../kernels/csd.ts";
+import type { CsdParameters } from "../kernels/csdDesign.ts";
 import { HEMISPHERE181 } from "../kernels/sphere.ts";
 import { zonalAtPole } from "../kernels/sphericalHarmonics.ts";
 import { fitModel } from "./testing.ts";

@@ -1,5 +1,5 @@
 /** A diffusion-weighted volume, opened: its masked voxels in memory, its gradient table, its geometry. */
-import type { VoxelSignals } from "../model.ts";
+import type { VoxelSignals } from "../signals.ts";
 
 /** b-values and directions of every volume that is kept, in file order. */
 export interface GradientTable {

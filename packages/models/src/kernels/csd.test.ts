@@ -13,7 +13,8 @@ import {
 import type { GradientTable } from "../io/dwi.ts";
 import { VoxelStatus } from "../model.ts";
 import { readReferenceGradients, readReferenceImage } from "../tensor/testing.ts";
-import { type CsdParameters, createCsdKernel } from "./csd.ts";
+import { createCsdKernel } from "./csd.ts";
+import type { CsdParameters } from "./csdDesign.ts";
 import { createCsdDesign, forwardSdeconvMatrix, lambdaEffective } from "./csdDesign.ts";
 import { HEMISPHERE181 } from "./sphere.ts";
 import {

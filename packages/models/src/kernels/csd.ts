@@ -1,35 +1,8 @@
 /** The fibre orientation distribution of a voxel by constrained spherical deconvolution. */
 import { type OutputView, type VoxelKernel, VoxelStatus } from "../model.ts";
-import { type CsdDesign, createCsdDesign } from "./csdDesign.ts";
+import { type CsdDesign, type CsdParameters, createCsdDesign } from "./csdDesign.ts";
 import { coefficientIndex, mrtrixPlaces } from "./sphericalHarmonics.ts";
 import { TILE } from "./tiles.ts";
-
-/** How the coefficients are ordered: the same functions, m and -m exchanged. */
-export type ShBasis = "descoteaux07" | "mrtrix3";
-
-export interface CsdParameters {
-  /** Samples in each row of the signals. */
-  readonly width: number;
-  /** The diffusion-weighted samples that are fitted, as indices into a row. */
-  readonly volumes: Int32Array;
-  /** Their directions, 3 numbers each. */
-  readonly directions: Float64Array;
-  readonly slope: number;
-  readonly intercept: number;
-  /** Even, 0 to 16. */
-  readonly shOrder: number;
-  readonly shBasis: ShBasis;
-  /** Rotational harmonics of the response for l = 0, 2, ..., shOrder, in units of the signal. */
-  readonly responseHarmonics: Float64Array;
-  /** Weight of the constraint; 1 is the usual. */
-  readonly lambda: number;
-  /** Amplitudes below this share of the mean count as too small. */
-  readonly tau: number;
-  /** Most iterations in a voxel, 1 to 65535. */
-  readonly iterations: number;
-  /** Directions in which amplitudes are watched, 3 numbers each; the 181 of symmetric362 by default. */
-  readonly regularisation?: Float64Array;
-}
 
 /** Names of the outputs in the order in which the kernel takes their views. `sh` is as wide as there are coefficients. */
 export const CSD_OUTPUTS = ["sh", "gfa", "iterations", "status"] as const;

@@ -1,6 +1,5 @@
 /** What constrained spherical deconvolution computes once for all voxels. */
 import { InputError } from "../model.ts";
-import type { CsdParameters } from "./csd.ts";
 import { HEMISPHERE181, SYMMETRIC362_VERTICES } from "./sphere.ts";
 import { coefficientCount, harmonicOrders, realShBasis } from "./sphericalHarmonics.ts";
 import {
@@ -12,6 +11,33 @@ import {
   tiledPlace,
   tilesFor,
 } from "./tiles.ts";
+
+/** How the coefficients are ordered: the same functions, m and -m exchanged. */
+export type ShBasis = "descoteaux07" | "mrtrix3";
+
+export interface CsdParameters {
+  /** Samples in each row of the signals. */
+  readonly width: number;
+  /** The diffusion-weighted samples that are fitted, as indices into a row. */
+  readonly volumes: Int32Array;
+  /** Their directions, 3 numbers each. */
+  readonly directions: Float64Array;
+  readonly slope: number;
+  readonly intercept: number;
+  /** Even, 0 to 16. */
+  readonly shOrder: number;
+  readonly shBasis: ShBasis;
+  /** Rotational harmonics of the response for l = 0, 2, ..., shOrder, in units of the signal. */
+  readonly responseHarmonics: Float64Array;
+  /** Weight of the constraint; 1 is the usual. */
+  readonly lambda: number;
+  /** Amplitudes below this share of the mean count as too small. */
+  readonly tau: number;
+  /** Most iterations in a voxel, 1 to 65535. */
+  readonly iterations: number;
+  /** Directions in which amplitudes are watched, 3 numbers each; the 181 of symmetric362 by default. */
+  readonly regularisation?: Float64Array;
+}
 
 /** Coefficients up to order 4: the smooth fit whose small amplitudes start the iteration. */
 const LOW_COUNT = 15;
