@@ -6,6 +6,7 @@ import { chooseShells, type ShellChoice } from "./csd/shells.ts";
 import type { Dwi } from "./io/dwi.ts";
 import type { CsdParameters, ShBasis } from "./kernels/csdDesign.ts";
 import { kernelHash } from "./kernels/index.ts";
+import { HEMISPHERE181 } from "./kernels/sphere.ts";
 import { coefficientCount } from "./kernels/sphericalHarmonics.ts";
 import { type DwiModel, InputError, type MapFile, type OutputField } from "./model.ts";
 
@@ -64,6 +65,10 @@ export function csd(dwi: Dwi, options: CsdOptions = {}): CsdModel {
     slope: dwi.scale.slope,
     intercept: dwi.scale.intercept,
     responseHarmonics: response.harmonics,
+    // The constraint turns with the directions: another frame is another form of the same answer.
+    ...(shBasis === "mrtrix3"
+      ? { regularisation: toScannerFrame(HEMISPHERE181, dwi.geometry.affine) }
+      : {}),
   };
   const extras = {
     ...{ shOrder, shBasis, directions, volumes, isB0: dwi.gradients.isB0 },
@@ -97,8 +102,8 @@ function resolveOptions(options: CsdOptions): Required<CsdOptions> {
   if (!(shell === "largest" || shell === "all" || (typeof shell === "number" && shell > 0))) {
     throw new InputError(`The shell is "${shell}"; give a b-value above 0, "largest" or "all".`);
   }
-  if (!(lambda >= 0 && Number.isFinite(lambda))) {
-    throw new InputError(`lambda is ${lambda}; give a number of 0 or above.`);
+  if (!(lambda > 0 && Number.isFinite(lambda))) {
+    throw new InputError(`lambda is ${lambda}; give a number above 0.`);
   }
   if (!(tau >= 0 && Number.isFinite(tau))) {
     throw new InputError(`tau is ${tau}; give a number of 0 or above.`);

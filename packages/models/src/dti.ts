@@ -3,7 +3,7 @@ import type { Dwi } from "./io/dwi.ts";
 import { kernelHash } from "./kernelHash.ts";
 import { DTI_OUTPUTS, type DtiParameters } from "./kernels/dti.ts";
 import { createTensorDesign } from "./kernels/tensor.ts";
-import type { DwiModel } from "./model.ts";
+import { type DwiModel, InputError } from "./model.ts";
 import {
   checkMethod,
   type Descriptions,
@@ -18,12 +18,17 @@ import { predictTensor } from "./tensor/predict.ts";
 export interface DtiOptions {
   /** Weighted (default) or ordinary least squares of the logarithm of the signal. */
   readonly method?: "wls" | "ols";
+  /** Samples below this count as this before the logarithm, in units of the signal. Default 1e-4, as in DIPY. */
+  readonly minSignal?: number;
 }
 
 export interface DtiExtras {
   /** The signal of every fitted tensor: `[voxels, volumes]`, in units of the signal; 0 where a voxel was not fitted. */
   predict(): Float64Array;
 }
+
+/** DIPY's; data in tiny units need a smaller one. */
+const defaultMinSignal = 1e-4;
 
 const DESCRIPTIONS: Descriptions = {
   evals: ["mm2/s", "Eigenvalues of the diffusion tensor, falling"],
@@ -41,8 +46,8 @@ const DESCRIPTIONS: Descriptions = {
 
 /**
  * Fits a diffusion tensor to all volumes (Basser et al. 1994), by default with the weights of an
- * ordinary first fit (Chung, Lu & Henry 2006). Samples below the smallest signal above zero in the
- * data count as that. Throws InputError on an unknown method and where the directions do not
+ * ordinary first fit (Chung, Lu & Henry 2006). Samples below `minSignal` count as that: a constant, so
+ * that a voxel's answer never depends on other voxels. Throws InputError on an unknown method and where the directions do not
  * determine a tensor.
  */
 export function dti(dwi: Dwi, options: DtiOptions = {}): DwiModel<DtiExtras> {
@@ -50,7 +55,7 @@ export function dti(dwi: Dwi, options: DtiOptions = {}): DwiModel<DtiExtras> {
   const parameters: DtiParameters = {
     ...sampleParameters(dwi),
     method,
-    minSignal: dwi.minPositiveSignal,
+    minSignal: checkMinSignal(options.minSignal ?? defaultMinSignal),
   };
   createTensorDesign(parameters);
   return {
@@ -67,4 +72,11 @@ export function dti(dwi: Dwi, options: DtiOptions = {}): DwiModel<DtiExtras> {
         predictTensor(parameters, fieldOf(fit, "evals"), fieldOf(fit, "evecs"), fieldOf(fit, "s0")),
     }),
   };
+}
+
+function checkMinSignal(minSignal: number): number {
+  if (!(minSignal > 0 && Number.isFinite(minSignal))) {
+    throw new InputError(`The least signal is ${minSignal}; give a number above 0.`);
+  }
+  return minSignal;
 }

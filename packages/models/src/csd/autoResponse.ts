@@ -28,7 +28,8 @@ const remedy = "give the response as E1,E2,E3,S0 or as a file";
 /**
  * DIPY's auto_response_ssst with its defaults: weighted tensor fits of the cuboid around the centre of
  * the volume (radius 10), voxels with FA > 0.7; of these the mean eigenvalues (the second one twice)
- * and the mean b0 signal. Only b0 volumes and `volumes` are used. Throws InputError where there is no
+ * and the mean b0 signal. Where a mask file was given, only voxels in it count, as if DIPY were given
+ * masked data. Only b0 volumes and `volumes` are used. Throws InputError where there is no
  * b0 volume or no such voxel.
  */
 export function autoResponse(dwi: Dwi, volumes: Int32Array): AutoResponse {
@@ -41,7 +42,7 @@ export function autoResponse(dwi: Dwi, volumes: Int32Array): AutoResponse {
   const chosen = Array.from(fa.keys()).filter((v) => fa[v] > FA_THRESHOLD);
   if (chosen.length === 0) {
     throw new InputError(
-      `None of the ${fa.length} voxels around the centre of the volume (${dwi.centre.shape.join(" x ")}) has a fractional anisotropy above ${FA_THRESHOLD}, so the response cannot be estimated; ${remedy}.`,
+      `None of the ${fa.length} voxels around the centre of the volume (${dwi.centre.shape.join(" x ")}) has a fractional anisotropy above ${FA_THRESHOLD} (signals below ${MIN_SIGNAL} count as that), so the response cannot be estimated; ${remedy}.`,
     );
   }
   const first = mean(chosen.map((v) => evals[3 * v]));

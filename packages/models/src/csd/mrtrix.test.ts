@@ -11,6 +11,7 @@ import { writeNifti } from "../io/writeNifti.ts";
 import type { CsdParameters } from "../kernels/csdDesign.ts";
 import { HEMISPHERE181 } from "../kernels/sphere.ts";
 import { zonalAtPole } from "../kernels/sphericalHarmonics.ts";
+import { toScannerFrame } from "./scannerFrame.ts";
 import { fitModel } from "./testing.ts";
 
 const real = (end: string) =>
@@ -68,7 +69,10 @@ describe.skipIf(!hasMrtrix)("csd beside MRtrix3 (skipped where it is not install
       "-norm_lambda",
       "0",
       "-directions",
-      directory.write("watched.txt", angles(HEMISPHERE181)),
+      directory.write(
+        "watched.txt",
+        angles(toScannerFrame(HEMISPHERE181, model.dwi.geometry.affine)),
+      ),
     ];
     const theirs = `${directory.path}/theirs.nii`;
     run(

@@ -50,6 +50,22 @@ export class CentreCollector {
     this.roi = { shape: this.#box.shape, signals: new Float64Array(sx * sy * sz * width) };
   }
 
+  /** Sets the voxels of the cuboid that are not among `voxels` (ascending grid indices) to 0. */
+  keepOnly(voxels: Uint32Array): void {
+    const [nx, ny] = this.#grid;
+    const [sx, sy] = this.#box.shape;
+    const [x0, y0, z0] = this.#box.start;
+    const inMask = new Set(voxels);
+    const count = this.roi.signals.length / this.#width;
+    for (let voxel = 0; voxel < count; voxel++) {
+      const x = x0 + (voxel % sx);
+      const y = y0 + (Math.floor(voxel / sx) % sy);
+      const z = z0 + Math.floor(voxel / (sx * sy));
+      if (inMask.has(x + nx * (y + ny * z))) continue;
+      this.roi.signals.fill(0, voxel * this.#width, (voxel + 1) * this.#width);
+    }
+  }
+
   /** Takes the values from grid index `first` on of the volume that becomes sample `column`. */
   take(column: number, first: number, values: NumericView): void {
     const { slope, intercept } = this.#scale;

@@ -36,9 +36,20 @@ export interface Geometry {
 export interface CentreRoi {
   /** Size of the cuboid in x, y, z. */
   readonly shape: readonly [number, number, number];
-  /** Scaled signals in float64, voxel after voxel (x fastest), `width` samples each. */
+  /** Where a mask file was given, voxels outside it hold 0. Scaled signals in float64, voxel after voxel (x fastest), `width` samples each. */
   readonly signals: Float64Array;
 }
+
+/** Which volumes and voxels of a scan are fitted. */
+export type DataSelection = {
+  /** s/mm². */
+  readonly b0Threshold: number;
+  /** Volumes with a larger b were left out, s/mm²; null where none were. */
+  readonly maxB: number | null;
+  /** Volumes that were kept. */
+  readonly volumes: number;
+  readonly mask: "file" | "mean b0 signal above zero";
+};
 
 export interface Dwi {
   /** Masked voxels, raw as stored in the file; the signal is `slope * raw + intercept`. */
@@ -50,8 +61,8 @@ export interface Dwi {
   readonly voxels: Uint32Array;
   /** Cuboid inclusive both ends, radii 10 about shape//2, clipped as DIPY does. */
   readonly centre: CentreRoi;
-  /** Smallest signal above zero (scaled) among the masked voxels of the kept volumes; 1 where there is none. */
-  readonly minPositiveSignal: number;
+  /** What was taken of the files, for sidecars and the receipt. */
+  readonly selection: DataSelection;
   /** File name and sha256 of each input file, for sidecars and the receipt. */
   readonly inputs: readonly {
     readonly role: string;

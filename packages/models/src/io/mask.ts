@@ -80,9 +80,9 @@ export async function maskFromB0(
     },
     options,
   );
-  // The mean has the sign of the sum; NaN is not above zero.
+  // The mean has the sign of the sum. A voxel whose b0 is not a number is taken in, so that its status tells.
   const inside = new Uint8Array(sums.length);
-  for (let i = 0; i < sums.length; i++) if (sums[i] > 0) inside[i] = 1;
+  for (let i = 0; i < sums.length; i++) if (!(sums[i] <= 0)) inside[i] = 1;
   const voxels = indicesOf(inside);
   if (voxels.length === 0) {
     throw new InputError(`${file.subject} has no voxel with a mean b0 signal above zero.`);

@@ -96,14 +96,7 @@ async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
   const scale = { slope: header.slope, intercept: header.intercept };
   const geometry = geometryOf(header);
   const allocate = options.allocate ?? ((bytes) => new SharedArrayBuffer(bytes));
-  const matrix = new VoxelMatrix(
-    geometry.shape,
-    voxels,
-    width,
-    header.datatype.dtype,
-    scale,
-    allocate,
-  );
+  const matrix = new VoxelMatrix(geometry.shape, voxels, width, header.datatype.dtype, allocate);
   const centre = new CentreCollector(geometry.shape, width, scale);
   const columnOf = columnsOf(kept);
   const surplusBytes = await readVolumes(
@@ -117,6 +110,7 @@ async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
     { hash: digests.start("dwi"), signal, onBytes: progress.onBytes },
   );
   progress.done();
+  if (inputs.mask !== undefined) centre.keepOnly(voxels);
   return {
     signals: matrix.signals,
     scale,
@@ -124,7 +118,12 @@ async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
     geometry,
     voxels,
     centre: centre.roi,
-    minPositiveSignal: Number.isFinite(matrix.minPositive) ? matrix.minPositive : 1,
+    selection: {
+      b0Threshold: table.b0Threshold,
+      maxB: options.maxB ?? null,
+      volumes: width,
+      mask: inputs.mask === undefined ? "mean b0 signal above zero" : "file",
+    },
     inputs: digests.listed(inputs),
     warnings: [...gradientWarnings(gradients), ...fileWarnings(inputs.dwi, header, surplusBytes)],
   };

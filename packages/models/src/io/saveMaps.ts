@@ -151,6 +151,7 @@ function sidecarOf(model: DwiModel, map: FittedMap): { readonly [key: string]: J
     ...(map.field.name === statusField ? { levels: statusLevels() } : {}),
     shape: map.shape,
     voxelCount: dwi.voxels.length,
+    data: dwi.selection,
     inputs: dwi.inputs.map(({ role, file, sha256 }) => ({ role, file, sha256 })),
     kernelHash: kernel.hash,
     software,

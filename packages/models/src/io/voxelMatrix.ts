@@ -51,10 +51,7 @@ interface Batch {
  */
 export class VoxelMatrix {
   readonly signals: VoxelSignals;
-  /** Smallest scaled value above zero so far; Infinity before there is one. */
-  minPositive = Infinity;
   readonly #voxels: Uint32Array;
-  readonly #scale: { readonly slope: number; readonly intercept: number };
   readonly #rows: readonly (Float32Array | Float64Array)[];
   readonly #batchVolumes: number;
   /** Rows to write for each value that comes in, a little more than it takes to keep up. */
@@ -70,12 +67,10 @@ export class VoxelMatrix {
     voxels: Uint32Array,
     width: number,
     dtype: NiftiDtype,
-    scale: { readonly slope: number; readonly intercept: number },
     allocate: Allocate,
     limits: MatrixLimits = defaultLimits,
   ) {
     this.#voxels = voxels;
-    this.#scale = scale;
     this.signals = allocateSignals(voxels.length, width, exactFloatOf(dtype), allocate, limits);
     this.#rows = this.signals.slabs.map((slab) =>
       this.signals.dtype === "float32" ? new Float32Array(slab) : new Float64Array(slab),
@@ -139,8 +134,7 @@ export class VoxelMatrix {
       const slab = Math.floor(batch.nextVoxel / voxelsPerSlab);
       const rows = Math.min(end, (slab + 1) * voxelsPerSlab) - batch.nextVoxel;
       const row = batch.nextVoxel - slab * voxelsPerSlab;
-      const least = transpose(batch, voxelCount, rows, this.#rows[slab], row, width, this.#scale);
-      if (least < this.minPositive) this.minPositive = least;
+      transpose(batch, voxelCount, rows, this.#rows[slab], row, width);
       batch.nextVoxel += rows;
     }
   }
@@ -180,7 +174,7 @@ function gather(
   return next;
 }
 
-/** Writes a batch into its columns of `count` rows; gives back the smallest scaled value above zero. */
+/** Writes a batch into its columns of `count` rows. */
 function transpose(
   batch: Batch,
   stride: number,
@@ -188,20 +182,13 @@ function transpose(
   rows: Float32Array | Float64Array,
   firstRow: number,
   width: number,
-  scale: { readonly slope: number; readonly intercept: number },
-): number {
+): void {
   const { values, columns, nextVoxel, firstColumn } = batch;
-  const { slope, intercept } = scale;
-  let least = Infinity;
   for (let voxel = 0; voxel < count; voxel++) {
     const to = (firstRow + voxel) * width + firstColumn;
     let from = nextVoxel + voxel;
     for (let column = 0; column < columns; column++, from += stride) {
-      const raw = values[from];
-      rows[to + column] = raw;
-      const signal = slope * raw + intercept;
-      if (signal > 0 && signal < least) least = signal;
+      rows[to + column] = values[from];
     }
   }
-  return least;
 }

@@ -113,10 +113,10 @@ function createFitter(parameters: FreeWaterParameters): Fitter {
   function fitTissue(s0: number): void {
     const searching = parameters.method === "nls";
     grid.begin(s0);
-    // The search reaches the same optimum from a coarse start. Only whether the grid's f reaches 0.99,
-    // where there is no search, takes the whole grid, and it cannot unless 0.9 is the best of the coarse.
+    // Where tissue prevails the search reaches the same optimum from a coarse start. Where water does, there
+    // may be a second valley, and there is no search at all from 0.99 on: both take the whole grid.
     if (searching) grid.scout();
-    if (!searching || grid.f > 0.8) for (let k = 0; k < parameters.gridRounds; k++) grid.round();
+    if (!searching || grid.f > 0.6) for (let k = 0; k < parameters.gridRounds; k++) grid.round();
     voxel.status = VoxelStatus.fitted;
     takeGrid(voxel, grid, design.unit);
     if (!searching || grid.f >= 0.99) return;

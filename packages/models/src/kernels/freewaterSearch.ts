@@ -26,7 +26,8 @@ export function createFreeWaterSearch(
 ): FreeWaterSearch {
   const signal = new Float64Array(design.samples);
   const problem = createFreeWaterProblem(design, signal);
-  const limits: Limits = { gain: 1e-12, step: 1e-10, evaluations: 200, exactCost: 0 };
+  // Near pure water the valley is long: some voxels take over a thousand evaluations.
+  const limits: Limits = { gain: 1e-12, step: 1e-10, evaluations: 2000, exactCost: 0 };
   const minimiser = createMinimiser(problem, limits);
   const x = new Float64Array(UNKNOWNS);
 

@@ -77,7 +77,6 @@ export function dwiOf(data: ArrayLike<number>, gradients: GradientTable): Dwi {
   const voxelCount = data.length / width;
   const slab = new SharedArrayBuffer(8 * data.length);
   new Float64Array(slab).set(Array.from(data));
-  const positive = Array.from(data).filter((value) => value > 0 && Number.isFinite(value));
   return {
     signals: { voxelCount, width, dtype: "float64", voxelsPerSlab: voxelCount, slabs: [slab] },
     scale: { slope: 1, intercept: 0 },
@@ -92,7 +91,7 @@ export function dwiOf(data: ArrayLike<number>, gradients: GradientTable): Dwi {
     },
     voxels: Uint32Array.from({ length: voxelCount }, (_, v) => v),
     centre: { shape: [voxelCount, 1, 1], signals: Float64Array.from(data) },
-    minPositiveSignal: positive.reduce((least, value) => Math.min(least, value), Infinity),
+    selection: { b0Threshold: gradients.b0Threshold, maxB: null, volumes: width, mask: "file" },
     inputs: [],
     warnings: [],
   };

@@ -9,6 +9,8 @@ export type EngineName = "serial" | "local" | "cluster";
 export interface Receipt {
   readonly model: string;
   readonly options: unknown;
+  /** Which volumes and voxels were fitted. */
+  readonly data: unknown;
   /** Input files with their sha256. */
   readonly inputs: unknown;
   readonly kernel: string;
@@ -49,7 +51,7 @@ export interface ReceiptInput {
     readonly name: string;
     readonly kernel: { readonly name: string; readonly hash: string };
     readonly options?: unknown;
-    readonly dwi?: { readonly inputs?: unknown };
+    readonly dwi?: { readonly inputs?: unknown; readonly selection?: unknown };
   };
   readonly engine: EngineName;
   readonly report: EngineReport;
@@ -66,6 +68,7 @@ export function makeReceipt(input: ReceiptInput): Receipt {
   return {
     model: model.name,
     options: model.options ?? {},
+    data: model.dwi?.selection ?? {},
     inputs: model.dwi?.inputs ?? [],
     kernel: `${model.kernel.name}@${model.kernel.hash}`,
     version,
