@@ -20,6 +20,24 @@ export function voxelsOfChunks(voxelCount: number, chunkCount: number, chunks: R
   };
 }
 
+/** The chunk that holds a voxel: the inverse of `chunkStart`. */
+export function chunkOfVoxel(voxelCount: number, chunkCount: number, voxel: number): number {
+  const size = Math.floor(voxelCount / chunkCount);
+  const larger = voxelCount % chunkCount;
+  const inLarger = larger * (size + 1);
+  return voxel < inLarger
+    ? Math.floor(voxel / (size + 1))
+    : larger + Math.floor((voxel - inLarger) / size);
+}
+
+/** The fewest chunks that hold all of these voxels. */
+export function chunksOfVoxels(voxelCount: number, chunkCount: number, voxels: Range): Range {
+  return {
+    start: chunkOfVoxel(voxelCount, chunkCount, voxels.start),
+    end: chunkOfVoxel(voxelCount, chunkCount, voxels.end - 1) + 1,
+  };
+}
+
 /** Says why `chunkCount` chunks cannot be made of `voxelCount` voxels, or undefined where they can. */
 export function whyNotChunks(voxelCount: number, chunkCount: number): string | undefined {
   if (!Number.isSafeInteger(chunkCount) || chunkCount < 1) {

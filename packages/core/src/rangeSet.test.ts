@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { chunkStart, whyNotChunks } from "./chunks.ts";
+import { chunkOfVoxel, chunkStart, whyNotChunks } from "./chunks.ts";
 import { RangeSet } from "./rangeSet.ts";
 
 const range = fc
@@ -62,6 +62,23 @@ describe("chunks", () => {
         expect(chunkStart(voxels, chunks, chunks)).toBe(voxels);
         expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
         expect(Math.min(...sizes)).toBeGreaterThanOrEqual(1);
+      }),
+    );
+  });
+
+  it("are found again from any of their voxels", () => {
+    const counts = fc
+      .integer({ min: 1, max: 400 })
+      .chain((voxels) => fc.tuple(fc.constant(voxels), fc.integer({ min: 1, max: voxels })));
+    fc.assert(
+      fc.property(counts, ([voxels, chunks]) => {
+        for (let chunk = 0; chunk < chunks; chunk++) {
+          const start = chunkStart(voxels, chunks, chunk);
+          const end = chunkStart(voxels, chunks, chunk + 1);
+          for (let voxel = start; voxel < end; voxel++) {
+            expect(chunkOfVoxel(voxels, chunks, voxel)).toBe(chunk);
+          }
+        }
       }),
     );
   });

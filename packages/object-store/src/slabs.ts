@@ -18,6 +18,12 @@ export const bytesPerValue: Readonly<Record<SignalDtype | OutputDtype, number>> 
 export class ObjectMemoryError extends Error {
   readonly code = "OBJECT_MEMORY";
   override readonly name = "ObjectMemoryError";
+
+  static of(neededBytes: number, limitBytes: number): ObjectMemoryError {
+    return new ObjectMemoryError(
+      `This fit needs at least ${mebibytes(neededBytes)} of object memory and may use ${mebibytes(limitBytes)}: raise --object-memory, or fit fewer voxels at a time with --mask (this version does not spill to disk yet).`,
+    );
+  }
 }
 
 /** Counts the shared memory of a process against its budget. */
@@ -46,9 +52,7 @@ export class SlabAllocator {
   /** Shared memory, zeroed; the system gives its pages as they are written. Throws `ObjectMemoryError` past the budget. */
   allocate(bytes: number): SharedArrayBuffer {
     if (this.#usedBytes + bytes > this.limitBytes) {
-      throw new ObjectMemoryError(
-        `This fit needs at least ${mebibytes(this.#usedBytes + bytes)} of object memory and may use ${mebibytes(this.limitBytes)}: raise --object-memory, or fit fewer voxels at a time with --mask (this version does not spill to disk yet).`,
-      );
+      throw ObjectMemoryError.of(this.#usedBytes + bytes, this.limitBytes);
     }
     const slab = new SharedArrayBuffer(bytes);
     this.#usedBytes += bytes;

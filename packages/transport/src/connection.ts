@@ -1,6 +1,11 @@
 import WebSocket from "ws";
 import { decodeFrame, encodeHeader } from "./frame.ts";
-import { pingIntervalMs, silenceLimitMs, unsentBytesHighWater } from "./limits.ts";
+import {
+  pingIntervalMs,
+  silenceLimitMs,
+  unreadBytesLimit,
+  unsentBytesHighWater,
+} from "./limits.ts";
 
 export interface ConnectionHandlers {
   /** `payload` is the receiver's: it is a view of what came, and nobody writes to it again. */
@@ -55,6 +60,10 @@ export class Connection {
   /** Sends a message; `payload` is sent from where it lies and must not change until `flushed()`. */
   send(message: unknown, payload?: Uint8Array): void {
     if (!this.isOpen) return;
+    if (this.unsentBytes > unreadBytesLimit) {
+      this.terminate("the peer does not read what it is sent");
+      return;
+    }
     const header = encodeHeader(message);
     if (payload === undefined || payload.length === 0) {
       this.#socket.send(header, { binary: true });

@@ -26,8 +26,8 @@ export function newToken(): string {
 }
 
 /** Says what is wrong with a token that a user gave, or undefined where nothing is. */
-export function whyNotToken(token: string): string | undefined {
-  return tokenPattern.test(token)
+export function whyNotToken(token: unknown): string | undefined {
+  return typeof token === "string" && tokenPattern.test(token)
     ? undefined
     : "a token is 16 to 128 letters, digits, - or _ (for instance: openssl rand -hex 32)";
 }

@@ -21,8 +21,14 @@ export const handshakeTimeoutMs = 5_000;
 /** A challenge is good for one proof within this time. */
 export const challengeLifetimeMs = 10_000;
 
-/** Challenges that may be open at once; more are refused. */
-export const openChallengesLimit = 1_000;
+/** Connections that a head has open at once. */
+export const connectionsLimit = 8_192;
+
+/** A peer that leaves this much of what it was sent unread is given up. */
+export const unreadBytesLimit = 512 << 20;
+
+/** A driver may have this many fits open on one connection. */
+export const fitsPerClientLimit = 16;
 
 /** A worker has at most this much of its results under way to the driver. */
 export const resultWindowBytes = 8 << 20;

@@ -6,8 +6,18 @@ import { z } from "zod";
 
 const count = z.number().int().nonnegative();
 const id = z.string().min(1).max(100);
-const text = z.string().max(2_000);
-const chunks = z.object({ start: count, end: count });
+/** Control characters would reach somebody's terminal. */
+const text = z
+  .string()
+  .max(2_000)
+  .transform((value) => value.replaceAll(/\p{Cc}/gu, " "));
+const range = z
+  .object({ start: count, end: count })
+  .refine(({ start, end }) => start < end, "a range is empty");
+const chunks = range;
+const bytes = count.max(2 ** 50);
+const slotCount = count.positive().max(4_096);
+const seconds = z.number().nonnegative().max(1e9);
 
 export const jobSpecSchema = z.object({
   job: id,
@@ -43,12 +53,12 @@ const hostSchema = z.object({
   agent: id,
   hostName: text,
   pid: count,
-  slots: count.positive(),
+  slots: slotCount,
   /** The same for all workers on one machine. */
   machine: text,
   /** Cores of the machine, hyperthreads of one core counted once. */
-  physicalCores: count.positive(),
-  memoryBytes: count,
+  physicalCores: count.positive().max(2 ** 16),
+  memoryBytes: bytes,
   version: text,
 });
 
@@ -56,7 +66,7 @@ const hostSchema = z.object({
 export type HostInfo = z.infer<typeof hostSchema>;
 
 /** What was spent since the last piece, summed over threads, and attempts begun beyond one for each chunk. */
-const timings = z.object({ computeSeconds: z.number(), copySeconds: z.number(), retried: count });
+const timings = z.object({ computeSeconds: seconds, copySeconds: seconds, retried: count });
 
 /**
  * A piece of the fitted values: the payload holds, for each output in order, the rows of these voxels. The piece
@@ -64,7 +74,7 @@ const timings = z.object({ computeSeconds: z.number(), copySeconds: z.number(), 
  */
 const resultFields = {
   job: id,
-  voxels: z.object({ start: count, end: count }),
+  voxels: range,
   completes: chunks.optional(),
   crc: count,
   timings,
@@ -75,12 +85,19 @@ const fromAgentSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("workWanted"), job: id }),
   z.object({ type: z.literal("blockWanted"), job: id, block: count }),
   z.object({ type: z.literal("result"), ...resultFields }),
-  z.object({ type: z.literal("progress"), job: id, voxels: count, busySlots: count }),
+  z.object({
+    type: z.literal("progress"),
+    job: id,
+    voxels: count,
+    busySlots: slotCount.or(z.literal(0)),
+  }),
   z.object({ type: z.literal("returned"), job: id, chunks }),
   z.object({ type: z.literal("failed"), job: id, chunks, reason: text }),
   z.object({ type: z.literal("refused"), job: id, reason: text }),
+  /** There is no room for it beside the other fits on this host. */
+  z.object({ type: z.literal("deferred"), job: id }),
   z.object({ type: z.literal("draining") }),
-  z.object({ type: z.literal("memory"), objectBytes: count, objects: count }),
+  z.object({ type: z.literal("memory"), objectBytes: bytes, objects: bytes }),
 ]);
 
 const toAgentSchema = z.discriminatedUnion("type", [
@@ -112,6 +129,8 @@ const fromClientSchema = z.discriminatedUnion("type", [
     bytes: count,
     settled: chunks.optional(),
   }),
+  /** A piece of results did not match its checksum: this fit wants no more of that worker. */
+  z.object({ type: z.literal("damaged"), agent: id, job: id }),
   z.object({ type: z.literal("cancel"), job: id, reason: text }),
   z.object({ type: z.literal("status"), request: count }),
 ]);
@@ -150,6 +169,8 @@ const toClientSchema = z.discriminatedUnion("type", [
     job: id,
     slots: count,
     agents: count,
+    /** Workers that will take part when another fit of theirs ends. */
+    deferred: count,
     physicalCores: count,
   }),
   z.object({ type: z.literal("blockWanted"), agent: id, job: id, block: count }),

@@ -17,6 +17,47 @@ export interface Challenge {
 
 export const newNonce = () => randomBytes(24).toString("base64url");
 
+/**
+ * The server's nonces. They carry their own time and seal, so that asking for many costs the server nothing; only
+ * those that opened the door are remembered, until they are too old to open it again.
+ */
+export class Nonces {
+  readonly #key = randomBytes(32);
+  readonly #lifetimeMs: number;
+  readonly #used = new Map<string, number>();
+
+  constructor(lifetimeMs: number) {
+    this.#lifetimeMs = lifetimeMs;
+  }
+
+  issue(nowMs = Date.now()): string {
+    const body = `${nowMs.toString(36)}.${newNonce()}`;
+    return `${body}.${this.#seal(body)}`;
+  }
+
+  /** Whether the nonce is ours, fresh and unused. */
+  isOpen(nonce: string, nowMs = Date.now()): boolean {
+    const end = nonce.lastIndexOf(".");
+    const body = nonce.slice(0, Math.max(0, end));
+    const issuedMs = Number.parseInt(body.split(".")[0], 36);
+    const isFresh = nowMs - issuedMs >= 0 && nowMs - issuedMs <= this.#lifetimeMs;
+    return isFresh && areEqual(nonce.slice(end + 1), this.#seal(body)) && !this.#used.has(nonce);
+  }
+
+  /** Closes a nonce that opened the door. */
+  use(nonce: string, nowMs = Date.now()): void {
+    for (const [old, untilMs] of this.#used) {
+      if (untilMs > nowMs) break;
+      this.#used.delete(old);
+    }
+    this.#used.set(nonce, nowMs + this.#lifetimeMs);
+  }
+
+  #seal(body: string): string {
+    return createHmac("sha256", this.#key).update(body).digest("base64url");
+  }
+}
+
 /** The proof that `prover` knows the token. */
 export function prove(token: string, prover: "client" | "server", challenge: Challenge): string {
   const { role, serverNonce, clientNonce } = challenge;
@@ -24,14 +65,18 @@ export function prove(token: string, prover: "client" | "server", challenge: Cha
   return createHmac("sha256", token).update(text).digest("base64url");
 }
 
-/** Compares in constant time. */
+/** Whether `given` is that proof. */
 export function proves(
   given: unknown,
   token: string,
   prover: "client" | "server",
   challenge: Challenge,
 ): boolean {
-  const expected = Buffer.from(prove(token, prover, challenge));
-  const actual = Buffer.from(typeof given === "string" ? given : "");
-  return actual.length === expected.length && timingSafeEqual(actual, expected);
+  return areEqual(typeof given === "string" ? given : "", prove(token, prover, challenge));
+}
+
+/** Compares in constant time. */
+function areEqual(given: string, expected: string): boolean {
+  const [actual, wanted] = [Buffer.from(given), Buffer.from(expected)];
+  return actual.length === wanted.length && timingSafeEqual(actual, wanted);
 }

@@ -165,6 +165,32 @@ describe("the head's door", () => {
     silent.destroy();
   });
 
+  it("stays open to the honest whoever asks in vain", async () => {
+    await open();
+    for (let i = 0; i < 1_500; i++) await challenge();
+    // A proof without the rest of an upgrade must not spoil the next peer's.
+    const serverNonce = await challenge();
+    const proven = { role: "client", serverNonce, clientNonce: newNonce() } as const;
+    const halves = Array.from({ length: 20 }, () =>
+      connectTcp({ port: server.port, host: "127.0.0.1", allowHalfOpen: true }),
+    );
+    const closed = halves.map((socket) => once(socket, "close"));
+    for (const [i, socket] of halves.entries()) {
+      socket.on("error", () => {});
+      socket.resume();
+      const proof = i === 0 ? prove(token, "client", proven) : "none";
+      socket.write(
+        `GET /connect HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Fascicle-Protocol: ${protocolVersion}\r\nX-Fascicle-Role: client\r\nX-Fascicle-Nonce: ${serverNonce}\r\nX-Fascicle-Client-Nonce: ${proven.clientNonce}\r\nX-Fascicle-Proof: ${proof}\r\n\r\n`,
+      );
+    }
+    const connection = await dial(here(), "agent");
+    expect(connection.isOpen).toBe(true);
+    connection.terminate("done");
+    // The server lets go of those it refused although they keep their half open.
+    for (const socket of halves) socket.end();
+    await Promise.all(closed);
+  });
+
   it("is not mistaken for another program or an impostor", async () => {
     await open();
     const { createServer } = await import("node:http");

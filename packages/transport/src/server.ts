@@ -6,11 +6,11 @@ import { WebSocketServer } from "ws";
 import { Connection } from "./connection.ts";
 import {
   challengeLifetimeMs,
+  connectionsLimit,
   handshakeTimeoutMs,
   messageBytesLimit,
-  openChallengesLimit,
 } from "./limits.ts";
-import { type Challenge, newNonce, protocolVersion, prove, proves, type Role } from "./proof.ts";
+import { type Challenge, Nonces, protocolVersion, prove, proves, type Role } from "./proof.ts";
 
 export interface ServerOptions {
   readonly host: string;
@@ -30,7 +30,7 @@ export interface Server {
 
 /** Listens; rejects where the address cannot be had (`code` as node gives it, e.g. EADDRINUSE). */
 export async function listen(options: ServerOptions): Promise<Server> {
-  const challenges = new Challenges();
+  const nonces = new Nonces(challengeLifetimeMs);
   const http = createServer({
     headersTimeout: handshakeTimeoutMs,
     requestTimeout: handshakeTimeoutMs,
@@ -42,16 +42,22 @@ export async function listen(options: ServerOptions): Promise<Server> {
     perMessageDeflate: false,
     maxPayload: messageBytesLimit,
   });
-  http.on("request", (request, response) => answer(request, response, challenges));
+  /** What the answer to an upgrade that was granted has to carry. */
+  const proofs = new WeakMap<IncomingMessage, string>();
+  sockets.on("headers", (headers, request) => {
+    headers.push(`X-Fascicle-Proof: ${proofs.get(request)}`);
+  });
+  http.maxConnections = connectionsLimit;
+  http.on("request", (request, response) => answer(request, response, nonces));
   http.on("upgrade", (request: IncomingMessage, socket: Duplex, rest: Buffer) => {
     const remote = request.socket.remoteAddress ?? "unknown address";
-    const verdict = judge(request, options.token, challenges);
+    const verdict = judge(request, options.token, nonces);
     if ("refusal" in verdict) {
       options.onRefused(remote, verdict.refusal);
       refuse(socket, verdict.status, verdict.refusal);
       return;
     }
-    sockets.once("headers", (headers) => headers.push(`X-Fascicle-Proof: ${verdict.proof}`));
+    proofs.set(request, verdict.proof);
     sockets.handleUpgrade(request, socket, rest, (websocket) => {
       options.onConnection(new Connection(websocket), verdict.role, remote);
     });
@@ -70,31 +76,7 @@ export async function listen(options: ServerOptions): Promise<Server> {
   };
 }
 
-/** The nonces that were given out and not used. */
-class Challenges {
-  readonly #expiry = new Map<string, number>();
-
-  issue(): string | undefined {
-    const nowMs = Date.now();
-    for (const [nonce, untilMs] of this.#expiry) {
-      if (untilMs > nowMs) break;
-      this.#expiry.delete(nonce);
-    }
-    if (this.#expiry.size >= openChallengesLimit) return undefined;
-    const nonce = newNonce();
-    this.#expiry.set(nonce, nowMs + challengeLifetimeMs);
-    return nonce;
-  }
-
-  /** A nonce is good once. */
-  redeem(nonce: string): boolean {
-    const untilMs = this.#expiry.get(nonce);
-    this.#expiry.delete(nonce);
-    return untilMs !== undefined && untilMs > Date.now();
-  }
-}
-
-function answer(request: IncomingMessage, response: ServerResponse, challenges: Challenges): void {
+function answer(request: IncomingMessage, response: ServerResponse, nonces: Nonces): void {
   const reply = (status: number, body: object) => {
     response.writeHead(status, { "content-type": "application/json", connection: "close" });
     response.end(JSON.stringify(body));
@@ -105,9 +87,7 @@ function answer(request: IncomingMessage, response: ServerResponse, challenges: 
   } else if (request.method === "GET" && request.url === "/health") {
     reply(200, { ok: true });
   } else if (request.method === "GET" && request.url === "/challenge") {
-    const nonce = challenges.issue();
-    if (nonce === undefined) reply(503, { error: "too many open challenges" });
-    else reply(200, { protocol: protocolVersion, nonce });
+    reply(200, { protocol: protocolVersion, nonce: nonces.issue() });
   } else {
     reply(404, { error: "not found" });
   }
@@ -117,7 +97,7 @@ type Verdict =
   | { readonly refusal: string; readonly status: number }
   | { readonly role: Role; readonly proof: string };
 
-function judge(request: IncomingMessage, token: string, challenges: Challenges): Verdict {
+function judge(request: IncomingMessage, token: string, nonces: Nonces): Verdict {
   const header = (name: string) => {
     const value = request.headers[`x-fascicle-${name}`];
     return typeof value === "string" ? value : "";
@@ -137,18 +117,21 @@ function judge(request: IncomingMessage, token: string, challenges: Challenges):
     serverNonce: header("nonce"),
     clientNonce: header("client-nonce"),
   };
-  if (!challenges.redeem(challenge.serverNonce) || challenge.clientNonce.length < 16) {
+  if (!nonces.isOpen(challenge.serverNonce) || challenge.clientNonce.length < 16) {
     return { status: 401, refusal: "the challenge is not an open one" };
   }
   if (!proves(header("proof"), token, "client", challenge)) {
     return { status: 401, refusal: "the token is not this head's" };
   }
+  nonces.use(challenge.serverNonce);
   return { role, proof: prove(token, "server", challenge) };
 }
 
 function refuse(socket: Duplex, status: number, reason: string): void {
   socket.on("error", () => {});
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(reason)}\r\n\r\n${reason}`,
+  const head = `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: text/plain`;
+  // The peer may hold its half open for ever: ours is closed as soon as the answer is out.
+  socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(reason)}\r\n\r\n${reason}`, () =>
+    socket.destroy(),
   );
 }

@@ -10,7 +10,7 @@ import {
   type JobSpec,
   readToAgent,
 } from "@fascicle/transport";
-import { AgentJob } from "./agentJob.ts";
+import { AgentJob, memoryNeeded } from "./agentJob.ts";
 import { ThreadPool } from "./threadPool.ts";
 
 const progressIntervalMs = 250;
@@ -28,6 +28,7 @@ export class Agent {
   readonly #connection: Connection;
   readonly #pool = new ThreadPool();
   readonly #jobs = new Map<string, AgentJob>();
+  readonly #closing = new Set<Promise<void>>();
   /** Messages of one job are handled one after the other, though opening it takes a while. */
   readonly #opening = new Map<string, Promise<void>>();
   readonly #reporter: NodeJS.Timeout;
@@ -74,8 +75,31 @@ export class Agent {
       return;
     }
     const opening = this.#opening.get(message.job);
-    if (opening === undefined) this.#handle(message, payload);
-    else void opening.then(() => this.#handle(message, payload));
+    const handle = () => {
+      try {
+        this.#handle(message, payload);
+      } catch (error) {
+        this.#giveUp(message.job, error);
+      }
+    };
+    if (opening === undefined) handle();
+    else void opening.then(handle);
+  }
+
+  /** A fit that is not in order harms no other fit: it alone is given up here. */
+  #giveUp(id: string, error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#options.log(`gives up fit ${id}: ${reason}`);
+    this.#say({ type: "refused", job: id, reason: reason.slice(0, 1_000) });
+    this.#close(id);
+  }
+
+  #close(id: string): void {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return;
+    this.#jobs.delete(id);
+    const closing = job.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
   }
 
   #handle(message: Exclude<ReturnType<typeof readToAgent>, { type: "open" }>, payload: Uint8Array) {
@@ -86,10 +110,7 @@ export class Agent {
         job.lease(message.chunks);
         return;
       case "block":
-        if (crc32(payload) !== message.crc) {
-          this.#connection.close("a block of signals came damaged");
-          return;
-        }
+        if (crc32(payload) !== message.crc) throw new Error("its signals came damaged");
         job.block(message.block, message.offset, payload);
         return;
       case "settled":
@@ -99,16 +120,23 @@ export class Agent {
         job.credit(message.bytes);
         return;
       case "close":
-        this.#jobs.delete(message.job);
-        void job.close();
+        this.#close(message.job);
     }
   }
 
   async #open(spec: JobSpec, slots: number, payload: Uint8Array): Promise<void> {
     try {
       const moduleUrl = await this.#resolveKernel(spec);
+      // The room of fits that are being closed is free only when their threads have let go.
+      await Promise.all(this.#closing);
       if (!this.#connection.isOpen) return;
       const { memory } = this.#options;
+      const neededBytes = memoryNeeded(spec);
+      if (neededBytes <= memory.limitBytes && neededBytes > memory.limitBytes - memory.usedBytes) {
+        this.#options.log(`has no room for fit ${spec.job} beside the others; it waits`);
+        this.#say({ type: "deferred", job: spec.job });
+        return;
+      }
       const context = { connection: this.#connection, pool: this.#pool, memory, moduleUrl };
       const job = new AgentJob(spec, slots, payload, context);
       this.#jobs.set(spec.job, job);
@@ -153,7 +181,7 @@ export class Agent {
     clearInterval(this.#reporter);
     const jobs = [...this.#jobs.values()];
     this.#jobs.clear();
-    await Promise.all(jobs.map((job) => job.close()));
+    await Promise.all([...jobs.map((job) => job.close()), ...this.#closing]);
     await this.#pool.end();
   }
 }

@@ -4,6 +4,8 @@ import { chunkStart, type Range, RangeSet, voxelsOfChunks } from "@fascicle/core
 import {
   allocateOutputs,
   allocateSignals,
+  bytesPerValue,
+  ObjectMemoryError,
   outputRowBytes,
   type SignalLayout,
   type SlabAllocator,
@@ -28,6 +30,14 @@ export interface AgentJobContext {
   readonly pool: ThreadPool;
   readonly memory: SlabAllocator;
   readonly moduleUrl: string;
+}
+
+/** Bytes of object memory that a fit takes on a host. */
+export function memoryNeeded(spec: JobSpec): number {
+  const { width, dtype } = spec.signals;
+  const outputBytes = spec.outputs.reduce((sum, field) => sum + outputRowBytes(field), 0);
+  const rowBytes = width * bytesPerValue[dtype] + outputBytes;
+  return spec.voxelCount * rowBytes + boardBytes(spec.chunkCount);
 }
 
 export class AgentJob {
@@ -66,6 +76,11 @@ export class AgentJob {
       return buffer;
     };
     try {
+      // Before anything is made of what it says: sizes that cannot be must not be tried.
+      const needed = memoryNeeded(spec);
+      if (needed > context.memory.limitBytes) {
+        throw ObjectMemoryError.of(needed, context.memory.limitBytes);
+      }
       const layout: SignalLayout = { voxelCount: spec.voxelCount, ...spec.signals };
       const signals = allocateSignals(layout, allocate);
       this.#outputs = allocateOutputs(spec.outputs, spec.voxelCount, allocate);

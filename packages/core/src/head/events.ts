@@ -41,6 +41,8 @@ export type HeadEvent =
       readonly chunks: Range;
       readonly reason: string;
     }
+  /** The agent has no room for this job while it has others. */
+  | { readonly type: "JobDeferred"; readonly agent: string; readonly job: string }
   /** The agent cannot run this job at all (another kernel, too little memory). */
   | {
       readonly type: "JobRefused";

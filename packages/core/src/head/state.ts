@@ -7,6 +7,8 @@ export interface Assignment {
   readonly slots: number;
   /** Chunks leased to it and not settled. */
   readonly leased: RangeSet;
+  /** It asked for work when there was none: what becomes pending goes to it. */
+  isWaiting: boolean;
 }
 
 export interface AgentState {
@@ -24,6 +26,8 @@ export interface JobState {
   readonly assignments: Map<string, Assignment>;
   /** Agents that cannot run it, with their reasons. */
   readonly refusals: Map<string, string>;
+  /** Agents that have no room for it until another job of theirs ends. */
+  readonly deferrals: Set<string>;
   /** How often a lease was lost with its agent or handed back. */
   lost: number;
 }
@@ -45,6 +49,7 @@ export function newJob(request: MapRequest): JobState {
     settled: new RangeSet(),
     assignments: new Map(),
     refusals: new Map(),
+    deferrals: new Set(),
     lost: 0,
   };
 }
@@ -56,6 +61,10 @@ export function checkHeadInvariants(state: HeadState): void {
     for (const [agent, assignment] of job.assignments) {
       assertThat(state.agents.has(agent), `job ${id} is assigned to the absent agent ${agent}`);
       assertThat(!job.refusals.has(agent), `job ${id} is assigned to ${agent}, which refused it`);
+      assertThat(!job.deferrals.has(agent), `job ${id} is assigned to ${agent}, which deferred it`);
+      const isHungry = assignment.leased.size === 0 || assignment.isWaiting;
+      const isStarved = isHungry && state.agents.get(agent)?.draining === false;
+      assertThat(!isStarved || job.pending.size === 0, `job ${id} starves ${agent}`);
       leased += assignment.leased.size;
       for (const range of assignment.leased.ranges()) {
         assertThat(!job.pending.intersects(range), `job ${id} has leased chunks that are pending`);

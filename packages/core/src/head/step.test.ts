@@ -49,10 +49,10 @@ describe("the head's scheduler", () => {
     const lost = step(state, { type: "AgentLeft", agent: "a" });
     expect(lost).toEqual([]);
     const settled = { start: 1, end: 2 };
-    step(state, { type: "RangeSettled", agent: "b", job: "j", chunks: settled });
-    expect(step(state, { type: "WorkWanted", agent: "b", job: "j" })).toEqual([
-      { type: "Lease", agent: "b", job: "j", chunks },
-    ]);
+    // Its own done, the survivor gets what the lost host had.
+    expect(
+      step(state, { type: "RangeSettled", agent: "b", job: "j", chunks: settled }).at(-1),
+    ).toEqual({ type: "Lease", agent: "b", job: "j", chunks });
     // The lost host's own result was under way and comes first: it counts.
     expect(typesOf(step(state, { type: "RangeSettled", agent: "a", job: "j", chunks }))).toEqual([
       "CloseJob",
@@ -79,6 +79,32 @@ describe("the head's scheduler", () => {
     expect(step(state, { type: "JobRefused", agent: "a", job: "j", reason })).toEqual([
       { type: "FailJob", job: "j", reason: `no worker can run this fit: ${reason}` },
     ]);
+  });
+
+  it("gives what a lost host had to one that had asked in vain", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "AgentJoined", agent: "b", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(4) });
+    for (const agent of ["a", "b", "b"]) step(state, { type: "WorkWanted", agent, job: "j" });
+    expect(typesOf(step(state, { type: "AgentLeft", agent: "a" }))).toEqual(["Lease"]);
+  });
+
+  it("lets a job wait for room on a host, and tries again when another job there ends", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 2 });
+    step(state, { type: "JobSubmitted", request: job(2) });
+    step(state, { type: "JobSubmitted", request: { ...job(2), job: "k" } });
+    expect(step(state, { type: "JobDeferred", agent: "a", job: "k" })).toEqual([]);
+    const ended = step(state, { type: "JobCancelled", job: "j", reason: "enough" });
+    expect(typesOf(ended)).toEqual(["CloseJob", "FailJob", "OpenJob", "Lease"]);
+  });
+
+  it("gives no more slots than there are chunks", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 400 });
+    const [opened] = step(state, { type: "JobSubmitted", request: job(2) });
+    expect(opened).toMatchObject({ type: "OpenJob", slots: 2 });
   });
 
   it("gives no new work to a draining host", () => {

@@ -49,7 +49,15 @@ export function stepHead(state: HeadState, event: HeadEvent, effects: HeadEffect
 
 type JobEvent = Extract<
   HeadEvent,
-  { type: "WorkWanted" | "RangeSettled" | "RangeReturned" | "RangeFailed" | "JobRefused" }
+  {
+    type:
+      | "WorkWanted"
+      | "RangeSettled"
+      | "RangeReturned"
+      | "RangeFailed"
+      | "JobDeferred"
+      | "JobRefused";
+  }
 >;
 
 function stepJob(state: HeadState, event: JobEvent, effects: HeadEffect[]): void {
@@ -77,6 +85,9 @@ function stepJob(state: HeadState, event: JobEvent, effects: HeadEffect[]): void
         reason: event.reason,
       });
       return;
+    case "JobDeferred":
+      jobDeferred(state, job, event.agent, effects);
+      return;
     case "JobRefused":
       jobRefused(state, job, event.agent, event.reason, effects);
       return;
@@ -88,6 +99,7 @@ function agentLeft(state: HeadState, agent: string, effects: HeadEffect[]): void
   for (const job of state.jobs.values()) {
     const assignment = job.assignments.get(agent);
     job.refusals.delete(agent);
+    job.deferrals.delete(agent);
     if (assignment === undefined) continue;
     job.assignments.delete(agent);
     reclaim(job, assignment);
@@ -104,17 +116,22 @@ function reclaim(job: JobState, assignment: Assignment): void {
 /** Opens the job on every host that may take part and has not, and gives each idle one a lease. */
 function assign(state: HeadState, job: JobState, effects: HeadEffect[]): void {
   for (const { agent, slots, draining } of state.agents.values()) {
-    if (draining || job.refusals.has(agent)) continue;
+    if (draining || job.refusals.has(agent) || job.deferrals.has(agent)) continue;
     if (!job.assignments.has(agent)) {
-      const granted = Math.min(slots, (job.request.slotLimit ?? Infinity) - slotsOf(job));
+      const granted = Math.min(slots, slotLimitOf(job) - slotsOf(job));
       if (granted < 1) continue;
-      job.assignments.set(agent, { slots: granted, leased: new RangeSet() });
+      job.assignments.set(agent, { slots: granted, leased: new RangeSet(), isWaiting: false });
       effects.push({ type: "OpenJob", agent, job: job.request.job, slots: granted });
     }
   }
   for (const [agent, assignment] of job.assignments) {
-    if (assignment.leased.size === 0) lease(state, job, agent, effects);
+    if (assignment.leased.size === 0 || assignment.isWaiting) lease(state, job, agent, effects);
   }
+}
+
+/** More slots than chunks would have nothing to do. */
+function slotLimitOf({ request }: JobState): number {
+  return Math.min(request.slotLimit ?? request.chunkCount, request.chunkCount);
 }
 
 /** Slots that the job holds over all hosts. */
@@ -129,6 +146,7 @@ function lease(state: HeadState, job: JobState, agent: string, effects: HeadEffe
   if (assignment === undefined || state.agents.get(agent)?.draining !== false) return;
   const share = (job.pending.size * assignment.slots * shareOfPending) / slotsOf(job);
   const chunks = job.pending.takeFirst(Math.max(1, Math.ceil(share)));
+  assignment.isWaiting = chunks === undefined;
   if (chunks === undefined) return;
   assignment.leased.add(chunks);
   effects.push({ type: "Lease", agent, job: job.request.job, chunks });
@@ -155,7 +173,19 @@ function rangeSettled(
       job: job.request.job,
       lost: job.lost,
     });
+  } else if (job.pending.size > 0) {
+    // What this settled may have been all that somebody held.
+    assign(state, job, effects);
   }
+}
+
+function jobDeferred(state: HeadState, job: JobState, agent: string, effects: HeadEffect[]): void {
+  const assignment = job.assignments.get(agent);
+  if (assignment === undefined) return;
+  job.assignments.delete(agent);
+  job.deferrals.add(agent);
+  reclaim(job, assignment);
+  assign(state, job, effects);
 }
 
 function jobRefused(
@@ -188,6 +218,12 @@ function closeJob(state: HeadState, id: string, effects: HeadEffect[], ending: H
   state.jobs.delete(id);
   for (const agent of job.assignments.keys()) effects.push({ type: "CloseJob", agent, job: id });
   effects.push(ending);
+  // Its room is for those that waited for it.
+  for (const other of state.jobs.values()) {
+    let isFreed = false;
+    for (const agent of job.assignments.keys()) isFreed = other.deferrals.delete(agent) || isFreed;
+    if (isFreed) assign(state, other, effects);
+  }
 }
 
 function assertInside(job: JobState, { start, end }: Range): void {

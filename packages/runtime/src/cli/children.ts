@@ -1,7 +1,9 @@
 /** Worker processes of a parent: they end with it, however it ends. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { removeIfEmpty, stateHome } from "../head/discovery.ts";
 
 /** Set for a child: it ends as soon as its stdin does, which the system closes with the parent. */
 const lifelineVariable = "RUNTIME_LIFELINE";
@@ -89,5 +91,9 @@ export async function startDetached(
 /** In a detached process that ends in good order: removes its log. */
 export function removeOwnLog(): void {
   const logFile = process.env[logVariable];
-  if (logFile !== undefined) rmSync(logFile, { force: true });
+  if (logFile === undefined) return;
+  rmSync(logFile, { force: true });
+  for (let folder = dirname(logFile); folder.startsWith(stateHome()); folder = dirname(folder)) {
+    removeIfEmpty(folder);
+  }
 }

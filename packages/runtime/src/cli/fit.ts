@@ -136,7 +136,7 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
   // Before the volume is read: a head that is not there should be known at once.
   const cluster =
     engine === "cluster"
-      ? await connect(readJoinString(options.join, options.joinFile))
+      ? await connect(readJoinString(options.join, options.joinFile), signal)
       : undefined;
   try {
     const limitBytes = options.objectMemory ?? objectMemoryShare(usableMemoryBytes());

@@ -40,10 +40,13 @@ function exitByThrowing(command: Command): void {
   for (const child of command.commands) exitByThrowing(child);
 }
 
-// Whoever reads our output may stop reading (a pager, head -1): that is no error of ours.
+// Whoever reads our output may stop reading (a pager, head -1): that is no error of ours. A log that nobody reads
+// must not end a head.
+process.stderr.on("error", () => {});
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit();
-  throw error;
+  if (error.code === "EPIPE") process.exit(process.exitCode ?? exitCodes.done);
+  process.stderr.write(`runtime: The output cannot be written (${error.code}).\n`);
+  process.exit(exitCodes.failed);
 });
 
 try {

@@ -2,7 +2,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
-import { formatJoinString, newToken, whyNotToken } from "@fascicle/transport";
+import { formatJoinString, newToken, parseJoinString, whyNotToken } from "@fascicle/transport";
 import { usableCores } from "@fascicle/worker";
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
@@ -89,10 +89,11 @@ async function serve(options: StartOptions, stateDirectory: StateDirectory): Pro
   const last = stateDirectory.open();
   const token = tokenFromEnvironment() ?? last?.token ?? newToken();
   const port = options.port ?? last?.port ?? defaultPort;
+  const host = options.advertise ?? reachableAddress(options.host);
+  joinStringFor(host, port || 1, token);
   const head = await startHead(options.host, port, token);
   const signal = firstSignal();
-  const host = options.advertise ?? reachableAddress(options.host);
-  const join = formatJoinString({ host, port: head.port, token });
+  const join = joinStringFor(host, head.port, token);
   const cleanUps: (() => void)[] = [];
   try {
     stateDirectory.save(token, head.port);
@@ -108,6 +109,17 @@ async function serve(options: StartOptions, stateDirectory: StateDirectory): Pro
     return name === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
   } finally {
     for (const cleanUp of cleanUps.reverse()) cleanUp();
+  }
+}
+
+/** The join string, which others must be able to read: a host name that they cannot is the user's slip. */
+function joinStringFor(host: string, port: number, token: string): string {
+  const join = formatJoinString({ host, port, token });
+  try {
+    parseJoinString(join);
+    return join;
+  } catch {
+    throw new UsageError(`"${host}" is no host name or address: correct --advertise.`);
   }
 }
 

@@ -9,7 +9,7 @@ import {
   readToClient,
   type ToClient,
 } from "@fascicle/transport";
-import { UsageError } from "../errors.ts";
+import { abortReason, UsageError } from "../errors.ts";
 import { findJoinString } from "../head/discovery.ts";
 
 /** What a fit wants to hear. */
@@ -105,16 +105,33 @@ export function currentCluster(): Cluster | undefined {
 
 /**
  * Connects to a head. `join` is its join string; without one, RUNTIME_JOIN or the head that this user started on
- * this host is taken. Fits begun while it is open run there. Throws `JoinStringError` or `ConnectError`.
+ * this host is taken. Fits begun while it is open run there. Throws `JoinStringError`, `ConnectError`, or the
+ * reason of `signal`.
  */
-export async function connect(join?: string): Promise<Cluster> {
+export async function connect(join?: string, signal?: AbortSignal): Promise<Cluster> {
   const text = join ?? findJoinString();
   if (text === undefined) {
     throw new UsageError(
       "There is no join string (argument, RUNTIME_JOIN) and no head of yours runs on this host: start one with `runtime start --head`.",
     );
   }
-  const cluster = new Cluster(await dial(parseJoinString(text), "client"));
+  if (signal?.aborted) throw abortReason(signal);
+  const dialled = dial(parseJoinString(text), "client");
+  const connection = await Promise.race([dialled, rejectOnAbort(signal)]).catch((error) => {
+    dialled.then(
+      (late) => late.terminate("the driver has left"),
+      () => {},
+    );
+    throw error;
+  });
+  const cluster = new Cluster(connection);
   openClusters.add(cluster);
   return cluster;
+}
+
+/** Never resolves; rejects with the reason of the signal. */
+function rejectOnAbort(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener("abort", () => reject(abortReason(signal)), { once: true });
+  });
 }

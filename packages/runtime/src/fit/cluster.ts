@@ -25,7 +25,7 @@ export async function clusterEngine(
   cluster: Cluster | undefined,
   waitSeconds = defaultWaitSeconds,
 ): Promise<EngineReport> {
-  const connected = cluster ?? (await connect());
+  const connected = cluster ?? (await connect(undefined, task.signal));
   try {
     return await new ClusterFit(task, connected, waitSeconds).run();
   } finally {
@@ -44,7 +44,7 @@ class ClusterFit {
   readonly #blocksWanted: { agent: string; block: number }[] = [];
   #isServing = false;
   #ended = false;
-  #workers = { slots: 0, agents: 0, physicalCores: 0 };
+  #workers = { slots: 0, agents: 0, deferred: 0, physicalCores: 0 };
   #mostSlots = 0;
   #mostCores = 0;
   #waitTimer: NodeJS.Timeout | undefined;
@@ -67,6 +67,7 @@ class ClusterFit {
   async run(): Promise<EngineReport> {
     const { signal, model, chunkCount, progress } = this.#task;
     const { job } = this.#spec;
+    if (signal?.aborted) throw abortReason(signal);
     this.#beganMs = performance.now();
     const onAbort = () => {
       this.#cluster.send({ type: "cancel", job, reason: "the driver stopped it" });
@@ -147,7 +148,7 @@ class ClusterFit {
   /** Gives up when nobody has worked for the fit for too long. */
   #waitForWorkers(): void {
     clearTimeout(this.#waitTimer);
-    if (this.#workers.agents > 0 || this.#ended) return;
+    if (this.#workers.agents + this.#workers.deferred > 0 || this.#ended) return;
     this.#waitTimer = setTimeout(() => {
       const { job } = this.#spec;
       this.#cluster.send({ type: "cancel", job, reason: "no worker came" });
@@ -199,8 +200,8 @@ class ClusterFit {
     this.#firstMs ||= begunMs;
     this.#seconds.compute += timings.computeSeconds;
     this.#retried += timings.retried;
-    if (!this.#isGood(message, payload)) {
-      this.#damaged();
+    if (crc32(payload) !== message.crc) {
+      this.#cluster.send({ type: "damaged", agent, job });
       return;
     }
     let offset = 0;
@@ -213,30 +214,11 @@ class ClusterFit {
     this.#stored.add(voxels);
     this.#lastResultMs = performance.now();
     this.#seconds.copy += timings.copySeconds + (this.#lastResultMs - begunMs) / 1000;
-    if (completes !== undefined && !this.#isWhole(completes)) {
-      this.#damaged();
-      return;
-    }
     const bytes = payload.length;
-    this.#cluster.send({ type: "stored", agent, job, bytes, settled: completes });
+    // A piece of the run that came damaged keeps the run from being settled.
+    const settled = completes !== undefined && this.#isWhole(completes) ? completes : undefined;
+    this.#cluster.send({ type: "stored", agent, job, bytes, settled });
     this.#task.progress.update(this.#stored.size, this.#workers.slots);
-  }
-
-  #damaged(): void {
-    const { job, model } = this.#spec;
-    this.#cluster.send({ type: "cancel", job, reason: "results came damaged" });
-    this.#reject(new FitError(`Results of the ${model} fit came damaged from a worker.`));
-  }
-
-  /** Whether a piece is what it says: inside the volume, of the right length, undamaged. */
-  #isGood({ voxels, crc }: ResultMessage, payload: Uint8Array): boolean {
-    const rowBytes = this.#task.model.outputs.reduce(
-      (sum, field) => sum + outputRowBytes(field),
-      0,
-    );
-    const isInside = voxels.start < voxels.end && voxels.end <= this.#spec.voxelCount;
-    const isOfLength = payload.length === (voxels.end - voxels.start) * rowBytes;
-    return isInside && isOfLength && crc32(payload) === crc;
   }
 
   /** Whether every voxel of these chunks is in place. */

@@ -22,7 +22,7 @@ export const localEngine: Engine = async (task) => {
   const { model, chunkCount, signal, progress } = task;
   pool ??= new ThreadPool();
   const threads = pool;
-  const workers = task.workers ?? usableCores();
+  const workers = Math.min(task.workers ?? usableCores(), chunkCount);
   const memory = new SharedArrayBuffer(boardBytes(chunkCount));
   const board = new ChunkBoard(memory);
   const spec = threadJob(task, memory);

@@ -13,6 +13,7 @@ import {
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
+import { UsageError } from "../errors.ts";
 
 /** A head or a worker that runs. */
 export interface ProcessRecord {
@@ -46,9 +47,15 @@ export function writePrivateFile(path: string, text: string): void {
 /** Enters this process in the register; the returned function strikes it out and leaves no empty directory. */
 export function registerProcess(kind: ProcessRecord["kind"], joinString: string): () => void {
   const folder = processFolder();
-  // Whoever starts sweeps the entries of those who died.
-  listProcesses();
-  makePrivateDirectory(folder);
+  try {
+    // Whoever starts sweeps the entries of those who died.
+    listProcesses();
+    makePrivateDirectory(folder);
+  } catch (error) {
+    throw new UsageError(
+      `Your register of processes ${folder} cannot be written (${(error as NodeJS.ErrnoException).code}): set XDG_STATE_HOME to a directory of yours.`,
+    );
+  }
   const path = join(folder, `${kind}-${process.pid}-${Date.now().toString(36)}.json`);
   const record: ProcessRecord = { kind, owner: currentOwner(), join: joinString };
   writePrivateFile(path, JSON.stringify(record));
@@ -80,7 +87,11 @@ export function listProcesses(): ProcessRecord[] {
     const record = readRecord(path);
     const state = record === undefined ? "dead" : stateOfOwner(record.owner);
     if (state === "alive") records.push(record!);
-    else if (state === "dead") rmSync(path, { force: true });
+    else if (state === "dead") rmSync(path, { force: true, recursive: true });
+  }
+  if (records.length === 0) {
+    removeIfEmpty(folder);
+    removeIfEmpty(stateHome());
   }
   return records;
 }

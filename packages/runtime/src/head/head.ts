@@ -4,12 +4,21 @@
  */
 
 import { hostname } from "node:os";
-import { emptyHeadState, type HeadEffect, type HeadEvent, stepHead } from "@fascicle/core";
+import {
+  chunksOfVoxels,
+  emptyHeadState,
+  type HeadEffect,
+  type HeadEvent,
+  type Range,
+  stepHead,
+} from "@fascicle/core";
+import { blockVoxelsFor, outputRowBytes } from "@fascicle/object-store";
 import {
   type ClusterStatus,
   type Connection,
   type FromAgent,
   type FromClient,
+  fitsPerClientLimit,
   type HostInfo,
   headStopsReason,
   type JobSpec,
@@ -151,10 +160,14 @@ export class Head {
         this.#apply({ type: "WorkWanted", agent, job: message.job });
         return;
       case "blockWanted":
+        if (!this.#takesPart(agent, message.job)) return;
+        job.blocks.want(agent, message.block);
         this.#toClient(job, { ...message, agent });
         return;
       case "result":
-        this.#toClient(job, { ...message, agent }, payload);
+        if (this.#isResultExpected(agent, message, payload.length)) {
+          this.#toClient(job, { ...message, agent }, payload);
+        }
         return;
       case "progress": {
         record.busySlots.set(message.job, message.busySlots);
@@ -166,6 +179,7 @@ export class Head {
         this.#apply({ ...message, type: "RangeReturned", agent });
         return;
       case "failed":
+        if (!this.#takesPart(agent, message.job)) return;
         this.#options.log(
           `fit ${message.job} failed on ${record.host.hostName}: ${message.reason}`,
         );
@@ -176,11 +190,52 @@ export class Head {
           reason: `chunk ${message.chunks.start} failed on ${record.host.hostName}: ${message.reason}`,
         });
         return;
+      case "deferred":
+        job.agentLeft(agent);
+        this.#apply({ ...message, type: "JobDeferred", agent });
+        this.#tellWorkers();
+        return;
       case "refused":
+        job.agentLeft(agent);
         this.#options.log(message.reason);
         this.#apply({ ...message, type: "JobRefused", agent });
         this.#tellWorkers();
     }
+  }
+
+  #takesPart(agent: string, job: string): boolean {
+    return this.#state.jobs.get(job)?.assignments.has(agent) ?? false;
+  }
+
+  /**
+   * Whether a result is one of a lease that its sender holds. What is settled already (a lost worker's results
+   * may come twice) is credited and dropped; what was never leased closes the connection.
+   */
+  #isResultExpected(
+    agent: string,
+    message: Extract<FromAgent, { type: "result" }>,
+    payloadBytes: number,
+  ): boolean {
+    const spec = this.#jobs.get(message.job)!.spec;
+    const state = this.#state.jobs.get(message.job);
+    const assignment = state?.assignments.get(agent);
+    if (state === undefined || assignment === undefined) return false;
+    const { voxels, completes } = message;
+    const rowBytes = spec.outputs.reduce((sum, field) => sum + outputRowBytes(field), 0);
+    if (
+      voxels.end > spec.voxelCount ||
+      payloadBytes !== (voxels.end - voxels.start) * rowBytes ||
+      (completes !== undefined && completes.end > spec.chunkCount)
+    ) {
+      throw new Error("a result is not of the size that it says");
+    }
+    const chunks = chunksOfVoxels(spec.voxelCount, spec.chunkCount, voxels);
+    const isLeased = (range: Range) => assignment.leased.covers(range);
+    if (isLeased(chunks) && (completes === undefined || isLeased(completes))) return true;
+    if (!state.settled.intersects(chunks))
+      throw new Error("a result of chunks that were not leased");
+    this.#toAgent(agent, { type: "credit", job: message.job, bytes: payloadBytes });
+    return false;
   }
 
   #serveClient(connection: Connection): void {
@@ -221,7 +276,18 @@ export class Head {
     }
     if (message.type === "block") {
       const { agent, ...block } = message;
-      this.#toAgent(agent, block, payload);
+      if (job.blocks.deliver(agent, block.block, payload.length)) {
+        this.#toAgent(agent, block, payload);
+      }
+      return;
+    }
+    if (message.type === "damaged") {
+      const reason = "its results came damaged";
+      this.#options.log(`fit ${message.job} wants no more of ${message.agent}: ${reason}`);
+      this.#toAgent(message.agent, { type: "close", job: message.job });
+      job.agentLeft(message.agent);
+      this.#apply({ type: "JobRefused", agent: message.agent, job: message.job, reason });
+      this.#tellWorkers();
       return;
     }
     this.#toAgent(message.agent, { type: "credit", job: message.job, bytes: message.bytes });
@@ -234,6 +300,11 @@ export class Head {
   #submit(client: Connection, spec: JobSpec, payload: Uint8Array): void {
     if (this.#jobs.has(spec.job)) throw new Error(`fit ${spec.job} was submitted twice`);
     if (spec.chunkCount > spec.voxelCount) throw new Error("a fit has more chunks than voxels");
+    if (spec.signals.blockVoxels !== blockVoxelsFor(spec.signals.width, spec.signals.dtype)) {
+      throw new Error("a fit cuts its signals into other blocks than ours");
+    }
+    const open = [...this.#jobs.values()].filter((job) => job.client === client);
+    if (open.length >= fitsPerClientLimit) throw new Error("a driver has too many fits open");
     this.#jobs.set(spec.job, new HeadJob(spec, payload, client));
     this.#options.log(
       `fit ${spec.job}: ${spec.model}, ${spec.voxelCount} voxels in ${spec.chunkCount} chunks`,
@@ -278,11 +349,13 @@ export class Head {
         this.#options.log(`fit ${effect.job} is complete after ${seconds} s`);
         this.#jobs.delete(effect.job);
         this.#toClient(job, { type: "complete", job: effect.job, lost: effect.lost });
+        this.#tellWorkers();
         return;
       }
       case "FailJob":
         this.#jobs.delete(effect.job);
         this.#toClient(job, { type: "jobFailed", job: effect.job, reason: effect.reason });
+        this.#tellWorkers();
     }
   }
 
@@ -312,7 +385,8 @@ export class Head {
       const slots = sum((machine) => machine.slots);
       const physicalCores = sum((machine) => Math.min(machine.slots, machine.cores));
       const agents = assignments.size;
-      this.#toClient(job, { type: "workers", job: id, slots, agents, physicalCores });
+      const deferred = this.#state.jobs.get(id)?.deferrals.size ?? 0;
+      this.#toClient(job, { type: "workers", job: id, slots, agents, deferred, physicalCores });
     }
   }
 

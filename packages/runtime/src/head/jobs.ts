@@ -1,6 +1,7 @@
 /** What the head keeps of a fit beside the scheduler's entry: who asked, what to tell workers, how far it is. */
 import { type JobState, voxelsOfChunks } from "@fascicle/core";
 import type { ClusterStatus, Connection, JobSpec } from "@fascicle/transport";
+import { BlockLedger } from "./blockLedger.ts";
 
 export class HeadJob {
   readonly spec: JobSpec;
@@ -8,12 +9,14 @@ export class HeadJob {
   readonly parameters: Uint8Array;
   readonly client: Connection;
   readonly submittedMs = Date.now();
+  readonly blocks: BlockLedger;
   readonly #voxelsByAgent = new Map<string, number>();
 
   constructor(spec: JobSpec, parameters: Uint8Array, client: Connection) {
     this.spec = spec;
     this.parameters = parameters;
     this.client = client;
+    this.blocks = new BlockLedger(spec);
   }
 
   /** Takes an agent's count of voxels fitted; the sum over agents goes to the driver. */
@@ -24,6 +27,7 @@ export class HeadJob {
 
   agentLeft(agent: string): void {
     this.#voxelsByAgent.delete(agent);
+    this.blocks.agentLeft(agent);
   }
 
   voxelsFitted(): number {

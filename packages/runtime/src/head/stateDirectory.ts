@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
+import { whyNotToken } from "@fascicle/transport";
 import { UsageError } from "../errors.ts";
 import { makePrivateDirectory, removeIfEmpty, stateHome, writePrivateFile } from "./discovery.ts";
 
@@ -72,7 +73,9 @@ export class StateDirectory {
     if (!existsSync(this.#file)) return undefined;
     try {
       const file = JSON.parse(readFileSync(this.#file, "utf8")) as HeadFile;
-      if (typeof file.token === "string" && Number.isInteger(file.port)) return file;
+      const isPort = Number.isInteger(file.port) && file.port > 0 && file.port < 65536;
+      const isOwned = typeof file.owner?.pid === "number" && typeof file.owner.bootId === "string";
+      if (isPort && isOwned && whyNotToken(file.token) === undefined) return file;
     } catch {
       // Falls through: a file that cannot be read is no state.
     }
