@@ -2,6 +2,8 @@
 import { join } from "node:path";
 import { prepare, root, run } from "./prepare.mjs";
 
+// Ctrl-C is for the command below, which cleans up; this script ends when it does.
+process.on("SIGINT", () => {});
 prepare();
 const words = process.argv.slice(2);
 const hasOut = words.some((word) => word === "--out" || word.startsWith("--out="));

@@ -48,16 +48,26 @@ describe("the quickstart", () => {
   });
 
   it("does the same for one's own scan, and says what cannot be fitted to it", async () => {
-    const out = home.file("own");
+    // Where an earlier quickstart was: what is not made again must not be taken for this scan's.
+    const out = home.file("quickstart");
     const data = dwiOptions(`${fixtures}data/real_64dir`, ".nii");
     const ended = await home.run(["quickstart", ...data, "--out", out]);
     expect(ended.code).toBe(0);
     expect(ended.stdout).toMatch(/free water is left out: .*only one b-value/);
     expect(existsSync(`${out}/csd/csd_sh.nii.gz`)).toBe(true);
-    expect(existsSync(`${out}/phantom`)).toBe(false);
-    const multi = [...dwiOptions(`${fixtures}data/real_101dir_dsi`)];
+    expect(readdirSync(out).sort()).toEqual(["csd", "report.html", "report.json"]);
+    const multi = [...dwiOptions(`${fixtures}data/real_101dir_dsi`), "--max-b", "2100"];
     const both = await home.run(["quickstart", ...multi, "--out", home.file("multi")]);
     expect(both.stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it("leaves nothing when it is interrupted", async () => {
+    const out = home.file("interrupted");
+    const running = home.start(["quickstart", "--out", out, "--size", "64,64,40"]);
+    await running.saw(/fitting csd/, 40_000);
+    running.signal("SIGINT");
+    expect(await running.ended).toMatchObject({ code: 130 });
+    expect(existsSync(out)).toBe(false);
   });
 
   it("refuses half a scan", async () => {

@@ -87,7 +87,11 @@ export function csd(dwi: Dwi, options: CsdOptions = {}): CsdModel {
       directions: volumes.length,
       response: { ...response.record, harmonics: Array.from(response.harmonics) },
     },
-    warnings: [...chosen.warnings, ...response.warnings, ...countWarnings(count, volumes.length)],
+    warnings: [
+      ...chosen.warnings,
+      ...response.warnings,
+      ...countWarnings(count, volumes.length, chosen.shells),
+    ],
     files: filesOf(shBasis, shOrder),
     extend: (fit) => csdExtras(extras, fit),
   };
@@ -123,10 +127,15 @@ function directionsOf(dwi: Dwi, volumes: Int32Array): Float64Array {
   return directions;
 }
 
-function countWarnings(count: number, directions: number): string[] {
+function countWarnings(
+  count: number,
+  directions: number,
+  shells: readonly { readonly bval: number }[],
+): string[] {
   if (count <= directions) return [];
+  const where = shells.map(({ bval }) => Math.round(bval)).join(", ");
   return [
-    `The fit has ${count} coefficients and only ${directions} directions; the constraint alone decides the finer ones (a lower order would be safer).`,
+    `The fit has ${count} coefficients and only ${directions} directions (b = ${where}); the constraint alone decides the finer ones, so a lower order or a shell with more directions would be safer.`,
   ];
 }
 

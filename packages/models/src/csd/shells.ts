@@ -53,7 +53,7 @@ export function chooseShells(gradients: GradientTable, choice: ShellChoice): Cho
   const last = shells.at(-1);
   if (last === undefined) {
     throw new InputError(
-      `No volume has a b-value above the b0 threshold of ${gradients.b0Threshold}; CSD needs diffusion-weighted volumes.`,
+      `No volume that is kept has a b-value above the b0 threshold of ${gradients.b0Threshold} (a b-value limit leaves larger ones out); CSD needs diffusion-weighted volumes.`,
     );
   }
   if (choice === "all") return withWarnings(shells);

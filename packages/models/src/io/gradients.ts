@@ -53,7 +53,7 @@ export function parseBvals(text: string, subject: string): Float64Array {
   const wrong = bvals.findIndex((b) => !(b >= 0));
   if (wrong >= 0) {
     throw new InputError(
-      `${subject} gives volume ${wrong} the b-value ${bvals[wrong]}; b-values are numbers of 0 and above.`,
+      `${subject} gives volume ${wrong} the b-value ${bvals[wrong]}; b-values are numbers of 0 and above (are the bval and bvec files swapped?).`,
     );
   }
   return bvals;

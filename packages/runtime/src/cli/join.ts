@@ -146,6 +146,8 @@ function machineName(): string {
 
 /** A worker without a home directory works all the same; only `runtime stop` will not find it. */
 function register(joinText: string): () => void {
+  // A child ends with its parent, which is in the register.
+  if (isChild()) return () => {};
   try {
     return registerProcess("worker", joinText);
   } catch (error) {

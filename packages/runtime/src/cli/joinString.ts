@@ -1,6 +1,6 @@
 /** The join string, wherever the user has put it. */
 import { readFileSync } from "node:fs";
-import { parseJoinString } from "@fascicle/transport";
+import { ConnectError, parseJoinString } from "@fascicle/transport";
 import { UsageError } from "../errors.ts";
 import { findJoinString } from "../head/discovery.ts";
 
@@ -23,8 +23,9 @@ export function readJoinString(text: string | undefined, file: string | undefine
   }
   const found = text ?? findJoinString();
   if (found === undefined) {
-    throw new UsageError(
-      "There is no join string (argument, --join-file, RUNTIME_JOIN) and no head of yours runs on this host.",
+    throw new ConnectError(
+      "No head of yours runs on this host, and there is no join string (argument, --join-file, RUNTIME_JOIN): start a head with `runtime start --head`.",
+      false,
     );
   }
   parseJoinString(found);

@@ -15,7 +15,7 @@ import { addStopCommand } from "./stop.ts";
 
 const program = new Command("runtime")
   .description("Fits diffusion-MRI models in chunks, on every core of one machine or of many.")
-  .version(version, "--version", "print the version")
+  .version(version, "-v, --version", "print the version")
   .helpCommand(false)
   .showHelpAfterError("(runtime COMMAND --help tells more)");
 

@@ -17,9 +17,9 @@ interface PhantomOptions {
 export function addPhantomCommand(program: Command): void {
   program
     .command("phantom")
-    .description("write a diffusion phantom with known truth")
+    .description("write a diffusion phantom with known truth; files of an earlier one are replaced")
     .requiredOption("--out <DIR>", "directory for the files")
-    .option("--size <X,Y,Z>", "voxels along each axis", parseSize)
+    .option("--size <X,Y,Z>", "voxels along each axis (default: 40,48,32)", parseSize)
     .addOption(
       new Option("--scheme <NAME>", "gradient scheme")
         .choices(["hcp", "64dir", "2shell"])

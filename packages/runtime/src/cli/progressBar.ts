@@ -39,9 +39,13 @@ export class ProgressBar {
     if (this.#isQuiet) return;
     const percent = `${String(Math.floor(share * 100)).padStart(3)} %`;
     if (this.#stream.isTTY) {
-      const full = Math.round(share * barWidth);
-      const bar = `${"█".repeat(full)}${"░".repeat(barWidth - full)}`;
-      const line = `${bar} ${percent}  ${text}`.slice(0, (this.#stream.columns ?? 100) - 1);
+      // What the text says matters more than the bar: on a narrow terminal the bar shrinks, then goes.
+      const columns = (this.#stream.columns ?? 100) - 1;
+      const room = Math.min(barWidth, columns - text.length - percent.length - 3);
+      const width = room < 6 ? 0 : room;
+      const full = Math.round(share * width);
+      const bar = `${"█".repeat(full)}${"░".repeat(width - full)} `.trimStart();
+      const line = `${bar}${percent}  ${text}`.slice(0, columns);
       this.#stream.write(`\r\u001b[2K${line}`);
       this.#isDrawn = true;
       return;

@@ -3,7 +3,7 @@ import { pathToFileURL } from "node:url";
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import { quickstart, type ScanFiles } from "../quickstart/quickstart.ts";
-import { formatSeconds, grouped, parseCount } from "./parse.ts";
+import { formatSeconds, grouped, parseCount, parseNumber } from "./parse.ts";
 import { parseSize } from "./phantom.ts";
 import { ProgressBar } from "./progressBar.ts";
 import { interruptible } from "./signals.ts";
@@ -13,6 +13,7 @@ interface QuickstartCommandOptions extends Partial<ScanFiles> {
   size?: readonly [number, number, number];
   scheme?: "hcp" | "64dir" | "2shell";
   seed?: number;
+  maxB?: number;
   workers?: number;
 }
 
@@ -39,6 +40,11 @@ export function addQuickstartCommand(program: Command): void {
       ]),
     )
     .option("--seed <N>", "seed of the phantom's noise", parseCount(0, 2 ** 32 - 1))
+    .option(
+      "--max-b <B>",
+      "leave out volumes with a larger b, s/mm²",
+      parseNumber((value) => value > 0, "it must be a b-value above 0."),
+    )
     .option("--workers <N>", "threads (default: all cores)", parseCount(1, 4096))
     .action(async (options: QuickstartCommandOptions) => {
       const bar = new ProgressBar(process.stderr);
@@ -47,18 +53,18 @@ export function addQuickstartCommand(program: Command): void {
 }
 
 async function run(options: QuickstartCommandOptions, bar: ProgressBar, signal: AbortSignal) {
-  const { out, workers, size, scheme, seed } = options;
+  const { out, workers, maxB, size, scheme, seed } = options;
   const say = (text: string) => {
     bar.clear();
     process.stdout.write(`${text}\n`);
   };
   const begunMs = performance.now();
   const result = await quickstart(
-    { out, workers, signal, scan: scanOf(options), phantom: { size, scheme, seed } },
+    { out, workers, maxB, signal, scan: scanOf(options), phantom: { size, scheme, seed } },
     {
       onStep: (text, share) => bar.show(text, share),
       onFitProgress: (model, progress) => bar.fit(model, progress),
-      onNote: say,
+      onNote: (text) => say(text.startsWith("warning") ? `runtime: ${text}` : text),
       onFitted: (receipt) =>
         say(
           `${receipt.model}: ${grouped(receipt.voxels)} voxels in ${formatSeconds(receipt.seconds.total)} on ${receipt.workers} threads (${grouped(receipt.voxelsPerSecond)} voxels/s, efficiency ${Math.round(receipt.efficiency * 100)} %)`,

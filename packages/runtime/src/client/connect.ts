@@ -9,7 +9,7 @@ import {
   readToClient,
   type ToClient,
 } from "@fascicle/transport";
-import { abortReason, UsageError } from "../errors.ts";
+import { abortReason } from "../errors.ts";
 import { findJoinString } from "../head/discovery.ts";
 
 /** What a fit wants to hear. */
@@ -111,8 +111,9 @@ export function currentCluster(): Cluster | undefined {
 export async function connect(join?: string, signal?: AbortSignal): Promise<Cluster> {
   const text = join ?? findJoinString();
   if (text === undefined) {
-    throw new UsageError(
-      "There is no join string (argument, RUNTIME_JOIN) and no head of yours runs on this host: start one with `runtime start --head`.",
+    throw new ConnectError(
+      "No head of yours runs on this host, and there is no join string (argument, RUNTIME_JOIN): start a head with `runtime start --head`.",
+      false,
     );
   }
   if (signal?.aborted) throw abortReason(signal);

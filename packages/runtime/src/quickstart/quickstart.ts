@@ -1,6 +1,7 @@
 /** A first look: a phantom or the user's own scan, fitted for CSD and free water, with maps and a report page. */
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import {
   csd,
   type Dwi,
@@ -8,6 +9,7 @@ import {
   freeWater,
   InputError,
   openDwi,
+  phantomFiles,
   saveMaps,
   writePhantom,
 } from "@fascicle/models";
@@ -32,6 +34,8 @@ export interface QuickstartOptions {
   /** The user's own scan; without one a phantom is made. */
   readonly scan?: ScanFiles;
   readonly phantom?: Parameters<typeof writePhantom>[1];
+  /** Volumes with a larger b are left out, s/mm². */
+  readonly maxB?: number;
   readonly workers?: number;
   readonly signal?: AbortSignal;
 }
@@ -52,66 +56,107 @@ export interface QuickstartResult {
   readonly receipts: readonly Receipt[];
 }
 
-/** Runs it. Throws `InputError` about the scan, and the reason of an aborted signal. */
+/**
+ * Runs it. Throws `InputError` about the scan, and the reason of an aborted signal; then everything that this run
+ * has made is removed.
+ */
 export async function quickstart(
   options: QuickstartOptions,
   events: QuickstartEvents,
 ): Promise<QuickstartResult> {
+  const parts = ["phantom", "csd", "freewater"].map((name) => join(options.out, name));
+  const made = [options.out, ...parts].filter((path) => !existsSync(path));
+  await mkdir(options.out, { recursive: true });
+  try {
+    return await run(options, events);
+  } catch (error) {
+    for (const path of made) await rm(path, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function run(
+  options: QuickstartOptions,
+  events: QuickstartEvents,
+): Promise<QuickstartResult> {
   const { out, signal } = options;
-  await mkdir(out, { recursive: true });
-  const phantomDirectory = options.scan === undefined ? join(out, "phantom") : undefined;
+  const onProgress = (share: number) => events.onStep("making a phantom", share);
+  const directory = join(out, "phantom");
   const phantom =
-    phantomDirectory === undefined
-      ? undefined
-      : await writePhantom(phantomDirectory, options.phantom ?? {}, {
-          signal,
-          onProgress: (share) => events.onStep("making a phantom", share),
-        });
-  const files = options.scan ?? phantomFilesIn(join(out, "phantom"));
+    options.scan === undefined
+      ? await writePhantom(directory, options.phantom ?? {}, { signal, onProgress })
+      : undefined;
+  const files = options.scan ?? phantomFilesIn(directory);
   const dwi = await openDwi({
     ...files,
+    maxB: options.maxB,
     signal,
     onProgress: (share) => events.onStep(`reading ${files.dwi}`, share),
   });
   for (const warning of dwi.warnings) events.onNote(`warning: ${warning}`);
+  const fits = await fitBoth(dwi, options, events);
+  await removeStale(out, [
+    ...(phantom === undefined
+      ? Object.values(phantomFiles).map((name) => join("phantom", name))
+      : []),
+    ...(fits.some(({ model }) => model.name === "freewater") ? [] : freeWaterFiles),
+  ]);
+  events.onStep("drawing the report", 1);
+  const response = responseOf(fits[0].model);
+  const page = await buildReport({
+    fits,
+    phantomDirectory: phantom === undefined ? undefined : directory,
+    noiseFreeGfa: phantom && (await noiseFreeGfa(phantom, dwi, response, signal)),
+    commands: commandsFor(files, options, fits),
+  });
+  const receipts = fits.map((fit) => fit.receipt);
+  const report = `${JSON.stringify({ fits: receipts }, undefined, 2)}\n`;
+  return {
+    page: await writeWhole(join(out, "report.html"), renderReport(page)),
+    report: await writeWhole(join(out, "report.json"), report),
+    receipts,
+  };
+}
+
+/** CSD and, where the scan has two shells, free water; each with its maps written. */
+async function fitBoth(
+  dwi: Dwi,
+  { out, workers, signal }: QuickstartOptions,
+  events: QuickstartEvents,
+): Promise<Fit[]> {
   const fits: Fit[] = [];
-  for (const [name, bind] of [
-    ["csd", () => csd(dwi)],
-    ["freewater", () => freeWaterIfPossible(dwi, events)],
-  ] as const) {
+  for (const bind of [() => csd(dwi), () => freeWaterIfPossible(dwi, events)]) {
     const model: DwiModel | undefined = bind();
     if (model === undefined) continue;
     for (const warning of model.warnings) events.onNote(`warning: ${warning}`);
     const fit = await fitChunked(model, "auto", {
       engine: "local",
-      workers: options.workers,
+      workers,
       signal,
-      onProgress: (progress) => events.onFitProgress(name, progress),
+      onProgress: (progress) => events.onFitProgress(model.name, progress),
     });
-    events.onStep(`writing the ${name} maps`, 1);
-    await saveMaps(fit, join(out, name), { signal, receipt: { ...fit.receipt } });
+    events.onStep(`writing the ${model.name} maps`, 1);
+    await saveMaps(fit, join(out, model.name), { signal, receipt: { ...fit.receipt } });
     events.onFitted(fit.receipt);
     fits.push(fit);
   }
-  events.onStep("drawing the report", 1);
-  const response = responseOf(fits[0].model);
-  const gfa =
-    phantom === undefined ? undefined : await noiseFreeGfa(phantom, dwi, response, signal);
-  const commands = commandsFor(
-    files,
-    out,
-    fits.map((fit) => fit.model.name),
-  );
-  const page = await buildReport({ fits, phantomDirectory, noiseFreeGfa: gfa, commands });
-  const receipts = fits.map((fit) => fit.receipt);
-  return {
-    page: await writeWhole(join(out, "report.html"), renderReport(page)),
-    report: await writeWhole(
-      join(out, "report.json"),
-      `${JSON.stringify({ fits: receipts }, undefined, 2)}\n`,
-    ),
-    receipts,
-  };
+  return fits;
+}
+
+/** What free water writes; an earlier quickstart in the same directory may have. */
+const freeWaterFiles = ["params", "fa", "md", "f", "s0", "evaluations", "status"]
+  .flatMap((map) => [`freewater_${map}.nii.gz`, `freewater_${map}.json`])
+  .concat("report.json")
+  .map((name) => join("freewater", name));
+
+/** Removes what an earlier quickstart left here and this one has not made again: it is of another scan. */
+async function removeStale(out: string, names: readonly string[]): Promise<void> {
+  for (const name of names) await rm(join(out, name), { force: true });
+  for (const folder of new Set(names.map((name) => dirname(join(out, name))))) {
+    await rmdir(folder).catch(() => {
+      // It was never there, or holds files that are not ours.
+    });
+  }
 }
 
 function phantomFilesIn(directory: string): ScanFiles {
@@ -141,11 +186,16 @@ function freeWaterIfPossible(dwi: Dwi, events: QuickstartEvents): DwiModel | und
 }
 
 /** The same work as commands, for the reader of the report. */
-function commandsFor(files: ScanFiles, out: string, models: readonly string[]): string[] {
+function commandsFor(
+  files: ScanFiles,
+  { out, maxB }: QuickstartOptions,
+  fits: readonly Fit[],
+): string[] {
   const mask = files.mask === undefined ? "" : ` --mask ${files.mask}`;
-  return models.map(
-    (name) =>
-      `runtime fit ${name} --dwi ${files.dwi} --bval ${files.bval} --bvec ${files.bvec}${mask} --out ${join(out, name)}`,
+  const limit = maxB === undefined ? "" : ` --max-b ${maxB}`;
+  return fits.map(
+    ({ model }) =>
+      `runtime fit ${model.name} --dwi ${files.dwi} --bval ${files.bval} --bvec ${files.bvec}${mask}${limit} --out ${join(out, model.name)}`,
   );
 }
 

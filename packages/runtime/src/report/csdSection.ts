@@ -68,7 +68,7 @@ function gfaItems(
     description:
       truth?.gfa === undefined
         ? "generalised fractional anisotropy of the FOD"
-        : "generalised fractional anisotropy of the FOD; its truth is the same fit without noise",
+        : "generalised fractional anisotropy of the FOD. Its truth is the same fit without noise: 0 where there is no fibre, where the fit sees the shape of the noise",
     units,
     window: gfaWindow,
     ramp: "grey",
@@ -77,7 +77,9 @@ function gfaItems(
   };
   if (truth?.gfa === undefined) return [figure];
   const status = fit.maps.status?.data;
-  const counts = (row: number) => status === undefined || status[row] <= 1;
+  // Where there is no fibre, GFA is that of the noise alone and says nothing.
+  const counts = (row: number) =>
+    (status === undefined || status[row] <= 1) && truth.fibres[row] > 0;
   const table = tableByClass("Error of GFA", units, errorEntries(data, truth.gfa, truth, counts));
   return [figure, { ...table, plot: densityOf(data, truth.gfa, [0, 1], counts) }];
 }
@@ -183,6 +185,11 @@ function angleTable(source: FodSource, fit: ReportFit, truth: PhantomVoxels): Er
       });
     });
   }
-  const table = tableByClass("Angle from true to nearest found fibre", "°", entries, "count right");
+  const table = tableByClass(
+    "Angle from true to nearest found fibre",
+    "°",
+    entries,
+    "number right",
+  );
   return { ...table, plot: histogramOf(entries, 45, 45) };
 }
