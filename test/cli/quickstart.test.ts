@@ -64,7 +64,7 @@ describe("the quickstart", () => {
   it("leaves nothing when it is interrupted", async () => {
     const out = home.file("interrupted");
     const running = home.start(["quickstart", "--out", out, "--size", "64,64,40"]);
-    await running.saw(/fitting csd/, 40_000);
+    await running.saw(/fitting freewater/, 40_000);
     running.signal("SIGINT");
     expect(await running.ended).toMatchObject({ code: 130 });
     expect(existsSync(out)).toBe(false);
