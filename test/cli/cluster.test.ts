@@ -170,6 +170,26 @@ describe("a head, its workers and a driver, each a process", () => {
     expect((await home.run(["stop"])).code).toBe(0);
   }, 120_000);
 
+  it("let a fit wait where memory holds only one, and refuse one that can never have room", async () => {
+    const data = await bigVolume();
+    const { join } = await home.head("--cpus", "0");
+    const worker = home.start(["join", join, "--cpus", "1", "--object-memory", "50MiB"]);
+    await worker.saw(/joined/);
+    const words = ["fit", "csd", ...data, "--join", join, "--chunks", "64", "--wait", "1"];
+    const fits = ["a", "b", "c"].map((name) => home.start([...words, "--out", home.file(name)]));
+    const ended = await Promise.all(fits.map((fit) => fit.ended));
+    expect(ended.map(({ code }) => code)).toEqual([0, 0, 0]);
+    expect(worker.stderr).toMatch(/has no room for fit .*; it waits/);
+    expect(hashes(home.file("a"))).toEqual(hashes(home.file("b")));
+    worker.signal("SIGTERM");
+    await worker.ended;
+    const small = home.start(["join", join, "--cpus", "1", "--object-memory", "20MiB"]);
+    await small.saw(/joined/);
+    const refused = await home.run([...words, "--out", home.file("d")]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/no worker can run this fit: This fit needs at least \d+ MiB/);
+  }, 120_000);
+
   it("end with a clear word when the head is lost", async () => {
     const data = await bigVolume();
     const { head, join } = await home.head("--cpus", "1");
