@@ -1,0 +1,206 @@
+/** Peers that have the token and mean harm, or are broken: they harm nobody else. */
+import { crc32 } from "node:zlib";
+import { type Connection, dial, parseJoinString } from "@fascicle/transport";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { dwiOptions, filesBelow, fixtures, Home, sleep } from "../support/cli.ts";
+
+let home: Home;
+let join: string;
+const peers: Connection[] = [];
+
+beforeEach(async () => {
+  home = new Home();
+  ({ join } = await home.head("--cpus", "0"));
+});
+afterEach(async () => {
+  for (const peer of peers.splice(0)) peer.terminate("the test ends");
+  expect(await home.close()).toEqual([]);
+});
+
+type Message = Record<string, unknown> & { type: string };
+
+/** A peer of ours: what it heard, and why it was thrown out. */
+async function intrude(role: "agent" | "client", onMessage: (message: Message) => void = () => {}) {
+  const connection = await dial(parseJoinString(join), role);
+  peers.push(connection);
+  const thrownOut = new Promise<string>((resolve) =>
+    connection.start({
+      onMessage: (message) => onMessage(message as Message),
+      onClose: resolve,
+    }),
+  );
+  return { connection, thrownOut };
+}
+
+const hello = (changes: object = {}) => ({
+  type: "hello",
+  host: {
+    agent: `evil-${Math.random()}`,
+    hostName: "evil\u001b[31m\nhost",
+    pid: 1,
+    slots: 1,
+    machine: "evil",
+    physicalCores: 1,
+    memoryBytes: 1,
+    version: "0",
+    ...changes,
+  },
+});
+
+/** Bytes of a voxel in the outputs of dti: 17 numbers and its status. */
+const rowBytes = 17 * 8 + 1;
+
+const data = dwiOptions(`${fixtures}data/real_64dir`, ".nii");
+const fitOf = (out: string) => [
+  "fit",
+  "dti",
+  ...data,
+  "--out",
+  home.file(out),
+  "--chunks",
+  "50",
+  "--join",
+  join,
+];
+
+/** Runs a fit beside the intruder and one honest worker, and holds it to a local one. */
+async function honestFitHolds(): Promise<void> {
+  const worker = home.start(["join", join, "--cpus", "1"]);
+  await worker.saw(/joined/);
+  const ended = await home.run(fitOf("beside"));
+  expect(ended).toMatchObject({ code: 0 });
+  await home.run(["fit", "dti", ...data, "--out", home.file("alone"), "--engine", "local"]);
+  const { readFileSync } = await import("node:fs");
+  for (const path of filesBelow(home.file("alone")).filter(
+    (name) => !name.endsWith("report.json"),
+  )) {
+    expect(readFileSync(path.replace("alone", "beside")).equals(readFileSync(path))).toBe(true);
+  }
+  expect(worker.child.exitCode).toBeNull();
+}
+
+describe("a worker that lies", () => {
+  const lies: [string, RegExp, (job: string) => [Message, Uint8Array?][]][] = [
+    [
+      "about chunks it was never given",
+      /protocol error: a result of chunks that were not leased/,
+      (job) => {
+        const payload = new Uint8Array(1000 * rowBytes);
+        const timings = { computeSeconds: 0, copySeconds: 0, retried: 0 };
+        const voxels = { start: 0, end: 1000 };
+        const completes = { start: 0, end: 50 };
+        return [
+          [{ type: "result", job, voxels, completes, crc: crc32(payload), timings }, payload],
+        ];
+      },
+    ],
+    [
+      "about failures of others",
+      /protocol error/,
+      (job) => [[{ type: "failed", job, chunks: { start: 5, end: 5 }, reason: "x" }]],
+    ],
+    [
+      "about what it needs",
+      /too many blocks at once/,
+      (job) => Array.from({ length: 50 }, () => [{ type: "blockWanted", job, block: 0 }]),
+    ],
+  ];
+  for (const [what, why, lie] of lies) {
+    it(`${what} is thrown out, and the fit goes on without it`, async () => {
+      const { connection, thrownOut } = await intrude("agent", (message) => {
+        if (message.type !== "open") return;
+        const { job } = message.spec as { job: string };
+        for (const [words, payload] of lie(job)) connection.send(words, payload);
+      });
+      connection.send(hello());
+      await honestFitHolds();
+      expect(await thrownOut).toMatch(why);
+    });
+  }
+
+  it("whose results are damaged loses the fit, and nobody else does", async () => {
+    const { connection } = await intrude("agent", (message) => {
+      if (message.type !== "lease") return;
+      const { start, end } = message.chunks as { start: number; end: number };
+      // 50 chunks of 20 voxels.
+      const voxels = { start: 20 * start, end: 20 * end };
+      const payload = new Uint8Array((voxels.end - voxels.start) * rowBytes);
+      const timings = { computeSeconds: 0, copySeconds: 0, retried: 0 };
+      const { job } = message;
+      connection.send(
+        { type: "result", job, voxels, completes: message.chunks, crc: 1, timings },
+        payload,
+      );
+    });
+    connection.send(hello());
+    await honestFitHolds();
+    expect(connection.isOpen).toBe(true);
+  });
+
+  it("about its size is refused, and its name cannot write on a terminal", async () => {
+    const big = await intrude("agent");
+    big.connection.send(hello({ slots: Number.MAX_SAFE_INTEGER }));
+    expect(await big.thrownOut).toMatch(/protocol error/);
+    const named = await intrude("agent");
+    named.connection.send(hello());
+    await sleep(300);
+    const status = await home.run(["status"]);
+    expect(status).toMatchObject({ code: 0 });
+    expect(status.stdout).toMatch(/evil \[31m host/);
+    expect(status.stdout).not.toContain("\u001b");
+  });
+});
+
+describe("a driver that lies", () => {
+  const spec = (changes: object) => ({
+    type: "submit",
+    spec: {
+      job: `evil-${Math.random()}`,
+      model: "dti",
+      voxelCount: 1000,
+      chunkCount: 10,
+      signals: { width: 1, dtype: "float32", blockVoxels: 2 ** 21 },
+      outputs: [{ name: "x", width: 1, dtype: "float64", units: "1" }],
+      kernel: { module: "@fascicle/models/kernels", name: "dti", hash: "none" },
+      ...changes,
+    },
+  });
+
+  it("about sizes, blocks or kernels takes no worker with it", async () => {
+    const worker = home.start(["join", join, "--cpus", "1"]);
+    await worker.saw(/joined/);
+    const tooBig = await intrude("client");
+    tooBig.connection.send(
+      spec({ voxelCount: 4e8, signals: { width: 1, dtype: "float32", blockVoxels: 1 } }),
+    );
+    expect(await tooBig.thrownOut).toMatch(/other blocks than ours/);
+    const heard: Message[] = [];
+    const other = await intrude("client", (message) => heard.push(message));
+    other.connection.send(spec({ voxelCount: 1e12 }));
+    other.connection.send(spec({}));
+    await sleep(500);
+    expect(heard.filter((message) => message.type === "jobFailed")).toHaveLength(2);
+    const mine = await intrude("client");
+    const request = spec({ job: "mine" });
+    mine.connection.send(request);
+    const { hosts } = JSON.parse((await home.run(["status", "--json"])).stdout);
+    const block = {
+      type: "block",
+      agent: hosts[0].agent,
+      job: "mine",
+      block: 7,
+      offset: 0,
+      crc: 0,
+    };
+    mine.connection.send(block, new Uint8Array(8));
+    await sleep(300);
+    expect(worker.child.exitCode).toBeNull();
+    const stranger = await intrude("client");
+    stranger.connection.send({ type: "cancel", job: "mine", reason: "because" });
+    for (let i = 0; i < 20; i++)
+      stranger.connection.send(spec({ kernel: { module: "m", name: "n", hash: "h" } }));
+    worker.signal("SIGTERM");
+    await worker.ended;
+    await honestFitHolds();
+  });
+});
