@@ -15,6 +15,7 @@ import {
   createPseudoInverse,
   createTensorDesign,
   fractionalAnisotropy,
+  projectOntoDesign,
   readSamples,
   SampleState,
 } from "./tensor.ts";
@@ -130,6 +131,7 @@ type SecondPass = (design: TensorDesign, logs: Float64Array, solution: Float64Ar
 function createSecondPass(sampleCount: number): SecondPass {
   const weights = new Float64Array(sampleCount);
   const residuals = new Float64Array(sampleCount);
+  const pulls = new Float64Array(sampleCount);
   const matrix = new Float64Array(49);
   const sums = new Float64Array(15);
   const step = new Float64Array(7);
@@ -155,47 +157,15 @@ function createSecondPass(sampleCount: number): SecondPass {
         rows[at + 5] * d5;
       weights[i] = exp(2 * decay);
       residuals[i] = logs[i] - decay - constant;
+      pulls[i] = weights[i] * residuals[i];
     }
-    sumPulls(rows, weights, residuals, step);
+    projectOntoDesign(rows, pulls, step);
     accumulateNormalMatrix(design, weights, matrix, 7, sums);
     if (factorize(matrix, 7) > SMALLEST_SHARE) solveFactored(matrix, 7, step);
     else if (!solveByRows(design, weights, residuals, pivoted, step)) return false;
     for (let k = 0; k < 7; k++) solution[k] += step[k];
     return true;
   };
-}
-
-/** The right-hand side of the normal equations: the design's transpose on weight x residual. */
-function sumPulls(
-  rows: Float64Array,
-  weights: Float64Array,
-  residuals: Float64Array,
-  into: Float64Array,
-): void {
-  let s0 = 0;
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  let s4 = 0;
-  let s5 = 0;
-  let s6 = 0;
-  for (let i = 0, at = 0; i < weights.length; i++, at += 6) {
-    const pull = weights[i] * residuals[i];
-    s0 += pull * rows[at];
-    s1 += pull * rows[at + 1];
-    s2 += pull * rows[at + 2];
-    s3 += pull * rows[at + 3];
-    s4 += pull * rows[at + 4];
-    s5 += pull * rows[at + 5];
-    s6 += pull;
-  }
-  into[0] = s0;
-  into[1] = s1;
-  into[2] = s2;
-  into[3] = s3;
-  into[4] = s4;
-  into[5] = s5;
-  into[6] = s6;
 }
 
 /** The same fit on the weighted rows themselves, for weights so uneven that their squares drown. */

@@ -1,7 +1,7 @@
 /** The linear stage of the free-water model: for each f of a grid a weighted fit of ln S, of which the best is kept. */
 import { exp, log } from "./elementary.ts";
 import { factorize, solveFactored } from "./leastSquares.ts";
-import { accumulateNormalMatrix, type TensorDesign } from "./tensor.ts";
+import { accumulateNormalMatrix, projectOntoDesign, type TensorDesign } from "./tensor.ts";
 
 /** Diffusivity of free water at body temperature, mm²/s. */
 export const WATER_DIFFUSIVITY = 3e-3;
@@ -37,6 +37,7 @@ export function createFreeWaterGrid(design: TensorDesign, samples: Float64Array)
     exp(-(b / design.unit) * WATER_DIFFUSIVITY),
   );
   const waterSignal = new Float64Array(count);
+  const logs = new Float64Array(count);
   const factor = new Float64Array(49);
   const sums = new Float64Array(15);
   const trial = new Float64Array(7);
@@ -52,7 +53,8 @@ export function createFreeWaterGrid(design: TensorDesign, samples: Float64Array)
 
   /** Weighted fit of ln max(samples - f * waterSignal, floor) into `trial`. */
   function fitTrial(f: number): void {
-    sumLogs(design.rows, weights, samples, waterSignal, f, trial);
+    weighLogs(weights, samples, waterSignal, f, logs);
+    projectOntoDesign(design.rows, logs, trial);
     solveFactored(factor, 7, trial);
   }
 
@@ -120,9 +122,8 @@ export function createFreeWaterGrid(design: TensorDesign, samples: Float64Array)
   return self;
 }
 
-/** The right-hand side of the normal equations for the logarithm of what f leaves to the tissue. */
-function sumLogs(
-  rows: Float64Array,
+/** The weighted logarithm of what f leaves of each sample to the tissue. */
+function weighLogs(
   weights: Float64Array,
   samples: Float64Array,
   waterSignal: Float64Array,
@@ -131,31 +132,10 @@ function sumLogs(
 ): void {
   // The product is known to be a number; the bare constant would have `rest` boxed for each sample.
   const floor = MIN_SIGNAL * 1;
-  let s0 = 0;
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  let s4 = 0;
-  let s5 = 0;
-  let s6 = 0;
-  for (let i = 0, at = 0; i < samples.length; i++, at += 6) {
+  for (let i = 0; i < samples.length; i++) {
     const rest = samples[i] - f * waterSignal[i];
-    const value = weights[i] * log(rest > 0 ? rest : floor);
-    s0 += value * rows[at];
-    s1 += value * rows[at + 1];
-    s2 += value * rows[at + 2];
-    s3 += value * rows[at + 3];
-    s4 += value * rows[at + 4];
-    s5 += value * rows[at + 5];
-    s6 += value;
+    into[i] = weights[i] * log(rest > 0 ? rest : floor);
   }
-  into[0] = s0;
-  into[1] = s1;
-  into[2] = s2;
-  into[3] = s3;
-  into[4] = s4;
-  into[5] = s5;
-  into[6] = s6;
 }
 
 /** Sum of squares of what the trial leaves of the samples. */

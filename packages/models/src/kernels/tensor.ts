@@ -151,6 +151,19 @@ export function accumulateNormalMatrix(
   const { samples, rows, products } = design;
   sumProducts(products, weights, samples, sums);
   spreadProducts(sums, matrix, stride);
+  projectOntoDesign(rows, weights, matrix, 6 * stride);
+}
+
+/**
+ * The design's transpose times `values`: for each tensor element, then for the constant, the sum over the samples
+ * of element times value, into 7 places from `at` on. The sums stay in registers, which an array would not.
+ */
+export function projectOntoDesign(
+  rows: Float64Array,
+  values: Float64Array,
+  into: Float64Array,
+  at = 0,
+): void {
   let s0 = 0;
   let s1 = 0;
   let s2 = 0;
@@ -158,24 +171,23 @@ export function accumulateNormalMatrix(
   let s4 = 0;
   let s5 = 0;
   let total = 0;
-  for (let i = 0, at = 0; i < samples; i++, at += 6) {
-    const weight = weights[i];
-    s0 += weight * rows[at];
-    s1 += weight * rows[at + 1];
-    s2 += weight * rows[at + 2];
-    s3 += weight * rows[at + 3];
-    s4 += weight * rows[at + 4];
-    s5 += weight * rows[at + 5];
-    total += weight;
+  for (let i = 0, row = 0; i < values.length; i++, row += 6) {
+    const value = values[i];
+    s0 += value * rows[row];
+    s1 += value * rows[row + 1];
+    s2 += value * rows[row + 2];
+    s3 += value * rows[row + 3];
+    s4 += value * rows[row + 4];
+    s5 += value * rows[row + 5];
+    total += value;
   }
-  const last = 6 * stride;
-  matrix[last] = s0;
-  matrix[last + 1] = s1;
-  matrix[last + 2] = s2;
-  matrix[last + 3] = s3;
-  matrix[last + 4] = s4;
-  matrix[last + 5] = s5;
-  matrix[last + 6] = total;
+  into[at] = s0;
+  into[at + 1] = s1;
+  into[at + 2] = s2;
+  into[at + 3] = s3;
+  into[at + 4] = s4;
+  into[at + 5] = s5;
+  into[at + 6] = total;
 }
 
 /** sums[m] = weighted sum of product m over the samples. In three passes of five, so that the sums stay in registers. */
