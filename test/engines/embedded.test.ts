@@ -97,6 +97,11 @@ describe("the embedded engines", () => {
       await expect(fitChunked(bad, 50, { workers: 2 })).rejects.toThrow(
         /failed in chunk 12: its thread died 3 times/,
       );
+      const stillborn = testModel({ voxels: 500, kernel: "diesAtStart" });
+      await expect(fitChunked(stillborn, 50, { workers: 2 })).rejects.toThrow(
+        /its threads die before they begin/,
+      );
+      expect((await fitChunked(testModel({ voxels: 500 }), 50)).receipt.voxels).toBe(500);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -18,6 +18,7 @@ function sums({ width, work }) {
 }
 
 export function createKernel(name, parameters) {
+  if (name === "diesAtStart") process.exit(9);
   const fitVoxel = sums(parameters);
   const { poison, flag } = parameters;
   return {

@@ -4,7 +4,7 @@ const module = new URL("./kernels.mjs", import.meta.url).href;
 
 export interface TestModelOptions {
   readonly voxels: number;
-  readonly kernel?: "sums" | "throws" | "diesOnce" | "diesAlways";
+  readonly kernel?: "sums" | "throws" | "diesOnce" | "diesAlways" | "diesAtStart";
   readonly work?: number;
   /** The voxel at which a bad kernel misbehaves. */
   readonly poison?: number;

@@ -197,21 +197,14 @@ export class AgentJob {
   #promote(): void {
     const { voxelCount, chunkCount, job } = this.spec;
     let opened = false;
-    for (const range of [...this.#waiting.ranges()]) {
-      let start = range.start;
-      while (start < range.end) {
-        const here = this.#blocks.hereUntil(chunkStart(voxelCount, chunkCount, start));
-        const end = lastChunkWithin(this.spec, start, range.end, here);
-        if (end === start) {
-          start++;
-          // Beyond a missing block there may be later ones, but blocks come in order: the rest can wait.
-          break;
-        }
-        this.#waiting.remove({ start, end });
-        this.#board.makeReady(start, end);
-        opened = true;
-        start = end;
-      }
+    for (const { start, end } of [...this.#waiting.ranges()]) {
+      const here = this.#blocks.hereUntil(chunkStart(voxelCount, chunkCount, start));
+      const stop = lastChunkWithin(this.spec, start, end, here);
+      // Behind a missing block there may be others that are here; but blocks come in order, so they can wait.
+      if (stop === start) continue;
+      this.#waiting.remove({ start, end: stop });
+      this.#board.makeReady(start, stop);
+      opened = true;
     }
     if (opened) this.#context.pool.go(job);
   }

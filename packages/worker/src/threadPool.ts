@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { ChunkBoard } from "./chunkBoard.ts";
 import type { FromThread, ThreadJob, ToThread } from "./threadMessages.ts";
 
-/** A chunk that has cost this many threads is not tried again. */
+/** A chunk that has cost this many threads is not tried again; nor is a job whose threads die this often before any chunk. */
 const crashLimit = 3;
 
 export interface PoolJobHandlers {
@@ -29,6 +29,8 @@ interface PoolJob {
   readonly crashes: Map<number, number>;
   /** Chunks begun again after their thread died. */
   retried: number;
+  /** Threads that died for it while they held no chunk. */
+  idleDeaths: number;
   /** Slots whose thread has not answered the close. */
   readonly closing: Set<number>;
   closed: (() => void) | undefined;
@@ -55,6 +57,7 @@ export class ThreadPool {
       handlers,
       crashes,
       retried: 0,
+      idleDeaths: 0,
       closing,
       closed: undefined,
     });
@@ -155,6 +158,11 @@ export class ThreadPool {
   /** A thread is gone: its jobs go on with a new one, and what it had claimed is drawn again. */
   #died(slot: number, worker: Worker, reason: string): void {
     if (this.#slots[slot]?.worker !== worker) return;
+    if (this.#jobs.size === 0) {
+      // Nobody needs it now: it is started again with the next job.
+      for (const idle of this.#slots.splice(slot)) void idle.worker.terminate();
+      return;
+    }
     this.#slots[slot] = this.#start(slot);
     for (const [id, job] of this.#jobs) {
       if (slot >= job.slots) continue;
@@ -162,22 +170,39 @@ export class ThreadPool {
         this.#slotClosed(job, slot);
         continue;
       }
-      for (const chunk of job.board.claimedBy(slot)) {
-        const crashes = (job.crashes.get(chunk) ?? 0) + 1;
-        job.crashes.set(chunk, crashes);
-        if (crashes >= crashLimit) {
-          job.board.cancel();
-          job.handlers.onFailed(chunk, `its thread died ${crashes} times (${reason})`);
-          break;
-        }
-        job.retried++;
-        job.board.makeReady(chunk, chunk + 1);
+      const reasonToStop = this.#blame(job, slot, reason);
+      if (reasonToStop !== undefined) {
+        job.board.cancel();
+        job.handlers.onFailed(reasonToStop.chunk, reasonToStop.reason);
+        continue;
       }
       this.#accountDone(job);
       this.#tell(slot, { type: "open", job: job.spec });
       this.go(id);
     }
     this.#keepAlive();
+  }
+
+  /** Makes what a dead thread had claimed ready again; gives a reason where that has been done often enough. */
+  #blame(
+    job: PoolJob,
+    slot: number,
+    reason: string,
+  ): { chunk: number; reason: string } | undefined {
+    const claimed = job.board.claimedBy(slot);
+    if (claimed.length === 0 && ++job.idleDeaths >= crashLimit * job.slots) {
+      return { chunk: -1, reason: `its threads die before they begin (${reason})` };
+    }
+    for (const chunk of claimed) {
+      const crashes = (job.crashes.get(chunk) ?? 0) + 1;
+      job.crashes.set(chunk, crashes);
+      if (crashes >= crashLimit) {
+        return { chunk, reason: `its thread died ${crashes} times (${reason})` };
+      }
+      job.retried++;
+      job.board.makeReady(chunk, chunk + 1);
+    }
+    return undefined;
   }
 
   /** Chunks that a dead thread had finished and not yet reported: their bytes are in place, so they count. */

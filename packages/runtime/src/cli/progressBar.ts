@@ -3,7 +3,7 @@ import type { FitProgress } from "../fit/progress.ts";
 import { formatSeconds, grouped } from "./parse.ts";
 
 /** Lines come after this time, then after twice as much each, up to the limit: a log of hours stays short. */
-const firstLineIntervalMs = 1_000;
+const firstLineIntervalMs = 500;
 const lineIntervalLimitMs = 16_000;
 const barWidth = 28;
 
