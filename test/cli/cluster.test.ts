@@ -286,6 +286,25 @@ describe("finding each other", () => {
     expect(bad.code).toBe(2);
   });
 
+  it("says that a port is taken or a host name is none, and leaves no directory", async () => {
+    const { createServer } = await import("node:net");
+    const other = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => other.once("listening", resolve));
+    const { port } = other.address() as { port: number };
+    for (const [words, says] of [
+      [["--port", String(port)], /another program listens there: choose another --port/],
+      [["--port", "0", "--advertise", "a b/c"], /no host name or address: correct --advertise/],
+      [["--port", "0", "--host", "192.0.2.1"], /this host has no such address: correct --host/],
+    ] as const) {
+      const ended = await home.run(["start", "--head", ...words]);
+      expect(ended).toMatchObject({ code: 2, stdout: "" });
+      expect(ended.stderr).toMatch(says);
+      expect(ended.stderr.trim().split("\n")).toHaveLength(1);
+    }
+    other.close();
+    expect(existsSync(home.file("state", "fascicle"))).toBe(false);
+  });
+
   it("warns that traffic is not encrypted when it listens beyond loopback", async () => {
     const { head, join } = await home.head(
       "--cpus",

@@ -86,12 +86,15 @@ export function noteSpillOptions(options: { spillDir?: string; spillLimit?: stri
 }
 
 async function serve(options: StartOptions, stateDirectory: StateDirectory): Promise<number> {
+  const host = options.advertise ?? reachableAddress(options.host);
+  joinStringFor(host, defaultPort, newToken());
   const last = stateDirectory.open();
   const token = tokenFromEnvironment() ?? last?.token ?? newToken();
   const port = options.port ?? last?.port ?? defaultPort;
-  const host = options.advertise ?? reachableAddress(options.host);
-  joinStringFor(host, port || 1, token);
-  const head = await startHead(options.host, port, token);
+  const head = await startHead(options.host, port, token).catch((error) => {
+    stateDirectory.discardIfEmpty();
+    throw error;
+  });
   const signal = firstSignal();
   const join = joinStringFor(host, head.port, token);
   const cleanUps: (() => void)[] = [];
@@ -213,7 +216,7 @@ async function detach(stateDirectory: StateDirectory): Promise<number> {
   const started = await startDetached(stateDirectory.logFile);
   if ("exitCode" in started) {
     process.stderr.write(started.output);
-    stateDirectory.close();
+    stateDirectory.discardIfEmpty();
     return started.exitCode;
   }
   process.stdout.write(`${started.line}\n`);

@@ -56,6 +56,12 @@ export class StateDirectory {
   close(): void {
     if (!this.#isDefault) return;
     rmSync(this.#file, { force: true });
+    this.discardIfEmpty();
+  }
+
+  /** A head that could not start leaves no empty directory; what an earlier one kept stays. */
+  discardIfEmpty(): void {
+    if (!this.#isDefault) return;
     removeIfEmpty(this.path);
     removeIfEmpty(stateHome());
   }
