@@ -140,6 +140,26 @@ export function spansOfVoxels(
   return spans;
 }
 
+/** Consecutive voxels of one slab. */
+export interface VoxelBatch {
+  readonly slab: number;
+  /** Row within the slab. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What a kernel is given next of the voxels `[voxel, end)`: at most `limit`, and never across slabs. */
+export function nextBatch(
+  voxel: number,
+  end: number,
+  voxelsPerSlab: number,
+  limit: number,
+): VoxelBatch {
+  const slab = Math.floor(voxel / voxelsPerSlab);
+  const first = voxel - slab * voxelsPerSlab;
+  return { slab, first, count: Math.min(limit, end - voxel, voxelsPerSlab - first) };
+}
+
 /** A typed array over one output's memory. */
 export function outputView(dtype: OutputDtype, buffer: SharedArrayBuffer): OutputView {
   switch (dtype) {
@@ -161,6 +181,10 @@ export function signalView(
 
 /** Bytes of one voxel of an output. */
 export const outputRowBytes = (field: OutputField) => field.width * bytesPerValue[field.dtype];
+
+/** Bytes of one voxel in all outputs of a fit. */
+export const outputsRowBytes = (outputs: readonly OutputField[]) =>
+  outputs.reduce((sum, field) => sum + outputRowBytes(field), 0);
 
 /** Memory for every output of a fit, whole, in the order of `outputs`. */
 export function allocateOutputs(

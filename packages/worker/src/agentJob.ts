@@ -7,6 +7,7 @@ import {
   bytesPerValue,
   ObjectMemoryError,
   outputRowBytes,
+  outputsRowBytes,
   type SignalLayout,
   type SlabAllocator,
 } from "@fascicle/object-store";
@@ -35,8 +36,7 @@ export interface AgentJobContext {
 /** Bytes of object memory that a fit takes on a host. */
 export function memoryNeeded(spec: JobSpec): number {
   const { width, dtype } = spec.signals;
-  const outputBytes = spec.outputs.reduce((sum, field) => sum + outputRowBytes(field), 0);
-  const rowBytes = width * bytesPerValue[dtype] + outputBytes;
+  const rowBytes = width * bytesPerValue[dtype] + outputsRowBytes(spec.outputs);
   return spec.voxelCount * rowBytes + boardBytes(spec.chunkCount);
 }
 
@@ -270,8 +270,7 @@ export class AgentJob {
   }
 
   #voxelsPerFrame(): number {
-    const rowBytes = this.spec.outputs.reduce((sum, field) => sum + outputRowBytes(field), 0);
-    return Math.max(1, Math.floor(bulkFrameBytes / rowBytes));
+    return Math.max(1, Math.floor(bulkFrameBytes / outputsRowBytes(this.spec.outputs)));
   }
 
   /** Sends the results of consecutive chunks in pieces; the last piece names them. */

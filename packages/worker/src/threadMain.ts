@@ -1,7 +1,7 @@
 /** The body of a worker thread: draws chunks from the boards of its jobs and fits them in place. */
 import { parentPort, workerData } from "node:worker_threads";
 import { chunkStart, type KernelModule, type OutputView, type VoxelKernel } from "@fascicle/core";
-import { outputView, signalView } from "@fascicle/object-store";
+import { nextBatch, outputView, signalView } from "@fascicle/object-store";
 import { ChunkBoard } from "./chunkBoard.ts";
 import type { FromThread, ThreadJob, ToThread } from "./threadMessages.ts";
 
@@ -60,9 +60,7 @@ class OpenJob {
     try {
       while (voxel < end) {
         if (this.#board.isCancelled) return false;
-        const slab = Math.floor(voxel / signals.voxelsPerSlab);
-        const first = voxel - slab * signals.voxelsPerSlab;
-        const count = Math.min(batchVoxels, end - voxel, signals.voxelsPerSlab - first);
+        const { slab, first, count } = nextBatch(voxel, end, signals.voxelsPerSlab, batchVoxels);
         this.#kernel.fit(this.#slabs[slab], first, count, this.#outputs, voxel);
         this.#board.addVoxels(count);
         voxel += count;

@@ -4,7 +4,6 @@ import type { Range } from "../chunks.ts";
 /** A fit as the scheduler sees it: one entry, however many chunks. */
 export interface MapRequest {
   readonly job: string;
-  readonly driver: string;
   readonly chunkCount: number;
   /** The most slots it may use at once; undefined is all there are. */
   readonly slotLimit: number | undefined;

@@ -71,6 +71,10 @@ export function checkHeadInvariants(state: HeadState): void {
         assertThat(!job.settled.intersects(range), `job ${id} has leased chunks that are settled`);
       }
     }
+    for (const agent of job.deferrals) {
+      const others = [...state.jobs.values()].filter((other) => other.assignments.has(agent));
+      assertThat(others.length > 0, `job ${id} waits for room on ${agent}, which has no other job`);
+    }
     for (const range of job.pending.ranges()) {
       assertThat(!job.settled.intersects(range), `job ${id} has pending chunks that are settled`);
     }

@@ -6,7 +6,6 @@ import { stepHead } from "./step.ts";
 
 const job = (chunkCount: number, slotLimit?: number): MapRequest => ({
   job: "j",
-  driver: "d",
   chunkCount,
   slotLimit,
 });
@@ -98,6 +97,20 @@ describe("the head's scheduler", () => {
     expect(step(state, { type: "JobDeferred", agent: "a", job: "k" })).toEqual([]);
     const ended = step(state, { type: "JobCancelled", job: "j", reason: "enough" });
     expect(typesOf(ended)).toEqual(["CloseJob", "FailJob", "OpenJob", "Lease"]);
+  });
+
+  it("does not wait for a job that ended, or was refused, while the word of no room was under way", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "AgentJoined", agent: "b", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(2) });
+    step(state, { type: "JobSubmitted", request: { ...job(2), job: "k" } });
+    step(state, { type: "JobDeferred", agent: "b", job: "k" });
+    const refused = step(state, { type: "JobRefused", agent: "b", job: "j", reason: "x" });
+    expect(refused).toContainEqual({ type: "OpenJob", agent: "b", job: "k", slots: 1 });
+    step(state, { type: "JobCancelled", job: "j", reason: "enough" });
+    const late = step(state, { type: "JobDeferred", agent: "a", job: "k" });
+    expect(late).toContainEqual({ type: "OpenJob", agent: "a", job: "k", slots: 1 });
   });
 
   it("gives no more slots than there are chunks", () => {

@@ -183,9 +183,23 @@ function jobDeferred(state: HeadState, job: JobState, agent: string, effects: He
   const assignment = job.assignments.get(agent);
   if (assignment === undefined) return;
   job.assignments.delete(agent);
-  job.deferrals.add(agent);
+  // The job it has no room beside may have ended while the word was under way: then there is room already.
+  if (hasAssignment(state, agent)) job.deferrals.add(agent);
   reclaim(job, assignment);
   assign(state, job, effects);
+}
+
+function hasAssignment(state: HeadState, agent: string): boolean {
+  return [...state.jobs.values()].some((job) => job.assignments.has(agent));
+}
+
+/** What these agents have let go of is room for the jobs that waited for it. */
+function freeRoom(state: HeadState, agents: Iterable<string>, effects: HeadEffect[]): void {
+  const freed = [...agents];
+  for (const job of state.jobs.values()) {
+    const waited = freed.filter((agent) => job.deferrals.delete(agent));
+    if (waited.length > 0) assign(state, job, effects);
+  }
 }
 
 function jobRefused(
@@ -200,6 +214,7 @@ function jobRefused(
   job.assignments.delete(agent);
   job.refusals.set(agent, reason);
   reclaim(job, assignment);
+  freeRoom(state, [agent], effects);
   const willing = [...state.agents.keys()].some((other) => !job.refusals.has(other));
   if (willing) {
     assign(state, job, effects);
@@ -218,12 +233,7 @@ function closeJob(state: HeadState, id: string, effects: HeadEffect[], ending: H
   state.jobs.delete(id);
   for (const agent of job.assignments.keys()) effects.push({ type: "CloseJob", agent, job: id });
   effects.push(ending);
-  // Its room is for those that waited for it.
-  for (const other of state.jobs.values()) {
-    let isFreed = false;
-    for (const agent of job.assignments.keys()) isFreed = other.deferrals.delete(agent) || isFreed;
-    if (isFreed) assign(state, other, effects);
-  }
+  freeRoom(state, job.assignments.keys(), effects);
 }
 
 function assertInside(job: JobState, { start, end }: Range): void {

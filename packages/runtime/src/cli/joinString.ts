@@ -1,8 +1,8 @@
 /** The join string, wherever the user has put it. */
 import { readFileSync } from "node:fs";
-import { ConnectError, parseJoinString } from "@fascicle/transport";
+import { parseJoinString } from "@fascicle/transport";
 import { UsageError } from "../errors.ts";
-import { findJoinString } from "../head/discovery.ts";
+import { requireJoinString } from "../head/discovery.ts";
 
 /**
  * The join string given as such or in a file, else RUNTIME_JOIN, else that of the user's own head on this host.
@@ -21,13 +21,7 @@ export function readJoinString(text: string | undefined, file: string | undefine
       );
     }
   }
-  const found = text ?? findJoinString();
-  if (found === undefined) {
-    throw new ConnectError(
-      "No head of yours runs on this host, and there is no join string (argument, --join-file, RUNTIME_JOIN): start a head with `runtime start --head`.",
-      false,
-    );
-  }
+  const found = text ?? requireJoinString();
   parseJoinString(found);
   return found;
 }

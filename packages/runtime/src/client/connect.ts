@@ -10,7 +10,7 @@ import {
   type ToClient,
 } from "@fascicle/transport";
 import { abortReason } from "../errors.ts";
-import { findJoinString } from "../head/discovery.ts";
+import { requireJoinString } from "../head/discovery.ts";
 
 /** What a fit wants to hear. */
 export interface JobListener {
@@ -109,13 +109,7 @@ export function currentCluster(): Cluster | undefined {
  * reason of `signal`.
  */
 export async function connect(join?: string, signal?: AbortSignal): Promise<Cluster> {
-  const text = join ?? findJoinString();
-  if (text === undefined) {
-    throw new ConnectError(
-      "No head of yours runs on this host, and there is no join string (argument, RUNTIME_JOIN): start a head with `runtime start --head`.",
-      false,
-    );
-  }
+  const text = join ?? requireJoinString();
   if (signal?.aborted) throw abortReason(signal);
   const dialled = dial(parseJoinString(text), "client");
   const connection = await Promise.race([dialled, rejectOnAbort(signal)]).catch((error) => {

@@ -1,6 +1,6 @@
 /** How many chunks, where the user leaves it to us. */
 import type { ChunkedModel, KernelModule } from "@fascicle/core";
-import { bytesPerValue, outputView, signalView } from "@fascicle/object-store";
+import { bytesPerValue, nextBatch, outputView, signalView } from "@fascicle/object-store";
 import { kernelModuleUrl } from "./kernelModules.ts";
 
 /** A chunk of about this much work: long against what a chunk costs, short against a fit. */
@@ -27,8 +27,8 @@ export async function measureVoxel(model: ChunkedModel): Promise<number> {
     outputView(field.dtype, new SharedArrayBuffer(field.width * bytesPerValue[field.dtype])),
   );
   const fitOne = (voxel: number) => {
-    const slab = Math.floor(voxel / signals.voxelsPerSlab);
-    fitter.fit(slabs[slab], voxel % signals.voxelsPerSlab, 1, scratch, 0);
+    const { slab, first } = nextBatch(voxel, voxel + 1, signals.voxelsPerSlab, 1);
+    fitter.fit(slabs[slab], first, 1, scratch, 0);
   };
   const count = Math.min(probeVoxels, signals.voxelCount);
   const at = (i: number) => Math.floor((i * signals.voxelCount) / count);

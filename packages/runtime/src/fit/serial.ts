@@ -1,6 +1,6 @@
 /** The serial engine: one thread, this one; the measure that the others are held against. */
 import { chunkStart, type KernelModule } from "@fascicle/core";
-import { outputView, signalView } from "@fascicle/object-store";
+import { nextBatch, outputView, signalView } from "@fascicle/object-store";
 import { abortReason } from "../errors.ts";
 import type { Engine } from "./engine.ts";
 import { kernelModuleUrl } from "./kernelModules.ts";
@@ -24,9 +24,7 @@ export const serialEngine: Engine = async ({ model, chunkCount, outputs, signal,
   for (let chunk = 0; chunk < chunkCount; chunk++) {
     const end = chunkStart(signals.voxelCount, chunkCount, chunk + 1);
     for (let voxel = chunkStart(signals.voxelCount, chunkCount, chunk); voxel < end; ) {
-      const slab = Math.floor(voxel / signals.voxelsPerSlab);
-      const first = voxel - slab * signals.voxelsPerSlab;
-      const count = Math.min(batchVoxels, end - voxel, signals.voxelsPerSlab - first);
+      const { slab, first, count } = nextBatch(voxel, end, signals.voxelsPerSlab, batchVoxels);
       fitter.fit(slabs[slab], first, count, views, voxel);
       voxel += count;
       const nowMs = performance.now();

@@ -13,6 +13,7 @@ import {
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
+import { ConnectError } from "@fascicle/transport";
 import { UsageError } from "../errors.ts";
 
 /** A head or a worker that runs. */
@@ -107,9 +108,14 @@ function readRecord(path: string): ProcessRecord | undefined {
   }
 }
 
-/** RUNTIME_JOIN, else the join string of the one head that this user started on this host. */
-export function findJoinString(): string | undefined {
+/** RUNTIME_JOIN, else the join string of the last head that this user started on this host. Throws where there is none. */
+export function requireJoinString(): string {
   const given = process.env.RUNTIME_JOIN?.trim();
   if (given) return given;
-  return listProcesses().findLast((record) => record.kind === "head")?.join;
+  const own = listProcesses().findLast((record) => record.kind === "head")?.join;
+  if (own !== undefined) return own;
+  throw new ConnectError(
+    "No head of yours runs on this host, and there is no join string (argument, --join-file, RUNTIME_JOIN): start a head with `runtime start --head`.",
+    false,
+  );
 }

@@ -12,7 +12,7 @@ import {
   type Range,
   stepHead,
 } from "@fascicle/core";
-import { blockVoxelsFor, outputRowBytes } from "@fascicle/object-store";
+import { blockVoxelsFor, outputsRowBytes } from "@fascicle/object-store";
 import {
   type ClusterStatus,
   type Connection,
@@ -221,7 +221,7 @@ export class Head {
     const assignment = state?.assignments.get(agent);
     if (state === undefined || assignment === undefined) return false;
     const { voxels, completes } = message;
-    const rowBytes = spec.outputs.reduce((sum, field) => sum + outputRowBytes(field), 0);
+    const rowBytes = outputsRowBytes(spec.outputs);
     if (
       voxels.end > spec.voxelCount ||
       payloadBytes !== (voxels.end - voxels.start) * rowBytes ||
@@ -312,7 +312,7 @@ export class Head {
     const { job, chunkCount, slotLimit } = spec;
     this.#apply({
       type: "JobSubmitted",
-      request: { job, driver: job, chunkCount, slotLimit },
+      request: { job, chunkCount, slotLimit },
     });
     this.#tellWorkers();
   }
