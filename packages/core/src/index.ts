@@ -1,6 +1,9 @@
+export * from "./agent/events.ts";
 export * from "./chunks.ts";
 export * from "./detector/detector.ts";
 export * from "./head/events.ts";
+export * from "./head/invariants.ts";
+export * from "./head/limits.ts";
 export * from "./head/state.ts";
 export * from "./head/step.ts";
 export * from "./model.ts";
@@ -10,3 +13,5 @@ export * from "./session/frameQueue.ts";
 export * from "./session/state.ts";
 export * from "./session/step.ts";
 export * from "./session/versions.ts";
+export * from "./story.ts";
+export * from "./transitions.ts";

@@ -77,6 +77,21 @@ export class RangeSet {
     return taken;
   }
 
+  /** Takes up to `count` integers from the back, as one range; undefined where the set is empty. */
+  takeLast(count: number): Range | undefined {
+    const last = this.#ranges.at(-1);
+    if (last === undefined || count < 1) return undefined;
+    const taken = { start: Math.max(last.start, last.end - count), end: last.end };
+    this.remove(taken);
+    return taken;
+  }
+
+  /** The smallest integer of the set that is at least `value`; undefined where there is none. */
+  firstFrom(value: number): number | undefined {
+    const range = this.#ranges[this.#firstEndingFrom(value + 1)];
+    return range === undefined ? undefined : Math.max(range.start, value);
+  }
+
   /** Whether every integer of the range is in the set. */
   covers({ start, end }: Range): boolean {
     if (start >= end) return true;

@@ -15,6 +15,7 @@ const range = z
   .object({ start: count, end: count })
   .refine(({ start, end }) => start < end, "a range is empty");
 const chunks = range;
+const ranges = z.array(range).max(100_000);
 const bytes = count.max(2 ** 50);
 const slotCount = count.positive().max(4_096);
 const seconds = z.number().nonnegative().max(1e9);
@@ -44,6 +45,10 @@ export const jobSpecSchema = z.object({
   kernel: z.object({ module: text, name: text, hash: text }),
   /** The most slots it may use. */
   slotLimit: count.positive().optional(),
+  /** Higher goes first. */
+  priority: z.number().int().min(-1_000).max(1_000).optional(),
+  /** A voxel that takes longer is given up. */
+  voxelTimeoutMs: z.number().positive().max(1e9).optional(),
 });
 
 /** A fit as it travels; the kernel's parameters are the payload (`encodeValue`). */
@@ -59,6 +64,8 @@ const hostSchema = z.object({
   /** Cores of the machine, hyperthreads of one core counted once. */
   physicalCores: count.positive().max(2 ** 16),
   memoryBytes: bytes,
+  /** What fits may take of it. */
+  objectMemoryBytes: bytes,
   version: text,
 });
 
@@ -80,9 +87,21 @@ const resultFields = {
   timings,
 };
 
+/** Names one opening of a fit on one worker: words that carry an earlier one are stale. */
+const epoch = count;
+
+/** What a worker has in hand of a fit. */
+const held = z.object({ job: id, ranges: ranges });
+
 const fromAgentSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("hello"), host: hostSchema }),
-  z.object({ type: z.literal("workWanted"), job: id }),
+  z.object({
+    type: z.literal("hello"),
+    host: hostSchema,
+    /** Its earlier self, and what it still holds: for a head that is new, or that had given it up. */
+    replaces: id.optional(),
+    holds: z.array(held).max(1_000),
+  }),
+  z.object({ type: z.literal("workWanted"), job: id, epoch }),
   z.object({ type: z.literal("blockWanted"), job: id, block: count }),
   z.object({ type: z.literal("result"), ...resultFields }),
   z.object({
@@ -91,18 +110,30 @@ const fromAgentSchema = z.discriminatedUnion("type", [
     voxels: count,
     busySlots: slotCount.or(z.literal(0)),
   }),
-  z.object({ type: z.literal("returned"), job: id, chunks }),
-  z.object({ type: z.literal("failed"), job: id, chunks, reason: text }),
-  z.object({ type: z.literal("refused"), job: id, reason: text }),
+  /** These were not begun; with `isRecall`, the answer to one, perhaps empty. */
+  z.object({ type: z.literal("returned"), job: id, epoch, ranges, isRecall: z.boolean() }),
+  z.object({
+    type: z.literal("failed"),
+    job: id,
+    epoch,
+    chunks,
+    failure: z.enum(["executor", "outOfMemory", "application"]),
+    reason: text,
+  }),
+  z.object({ type: z.literal("refused"), job: id, epoch, reason: text }),
   /** There is no room for it beside the other fits on this host. */
-  z.object({ type: z.literal("deferred"), job: id }),
+  z.object({ type: z.literal("deferred"), job: id, epoch }),
   z.object({ type: z.literal("draining") }),
   z.object({ type: z.literal("memory"), objectBytes: bytes, objects: bytes }),
 ]);
 
 const toAgentSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("open"), spec: jobSpecSchema, slots: count.positive() }),
-  z.object({ type: z.literal("lease"), job: id, chunks }),
+  z.object({ type: z.literal("open"), spec: jobSpecSchema, slots: count.positive(), epoch }),
+  /** The worker keeps these ranges of a fit that it has open already. */
+  z.object({ type: z.literal("adopt"), job: id, epoch, keeps: ranges }),
+  z.object({ type: z.literal("lease"), job: id, epoch, chunks, isCareful: z.boolean() }),
+  /** Others are idle: what of these is not begun is wanted back. */
+  z.object({ type: z.literal("recall"), job: id, epoch, chunks }),
   /** A piece of a block of signals; `offset` in bytes within the block. */
   z.object({ type: z.literal("block"), job: id, block: count, offset: count, crc: count }),
   z.object({ type: z.literal("settled"), job: id, chunks }),
@@ -112,7 +143,10 @@ const toAgentSchema = z.discriminatedUnion("type", [
 ]);
 
 const fromClientSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("submit"), spec: jobSpecSchema }),
+  /** `settled` chunks are in place already, from an earlier try. */
+  z.object({ type: z.literal("submit"), spec: jobSpecSchema, settled: ranges }),
+  /** A driver that lost its head takes its fit up again; `settled` is what it has. */
+  z.object({ type: z.literal("attach"), job: id, settled: ranges }),
   z.object({
     type: z.literal("block"),
     agent: id,
@@ -177,7 +211,13 @@ const toClientSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("result"), agent: id, ...resultFields }),
   /** Voxels fitted so far by all hosts, those not settled included. */
   z.object({ type: z.literal("progress"), job: id, voxels: count }),
-  z.object({ type: z.literal("complete"), job: id, lost: count }),
+  /** The answer to `attach` where the head does not know the fit. */
+  z.object({ type: z.literal("unknown"), job: id }),
+  z.object({
+    type: z.literal("complete"),
+    job: id,
+    counts: z.object({ lost: count, stolen: count, backups: count }),
+  }),
   z.object({ type: z.literal("jobFailed"), job: id, reason: text }),
   z.object({ type: z.literal("statusReply"), request: count, status: statusSchema }),
 ]);

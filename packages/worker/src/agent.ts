@@ -46,7 +46,7 @@ export class Agent {
         onClose: (reason) => void this.#stop().then(() => resolve(reason)),
       });
     });
-    this.#say({ type: "hello", host: options.host });
+    this.#say({ type: "hello", host: options.host, holds: [] });
   }
 
   /** Takes no new work, finishes what is begun (at most `timeoutMs`), and leaves. */
@@ -70,7 +70,7 @@ export class Agent {
   #received(raw: unknown, payload: Uint8Array): void {
     const message = readToAgent(raw);
     if (message.type === "open") {
-      const opening = this.#open(message.spec, message.slots, payload);
+      const opening = this.#open(message.spec, message.slots, message.epoch, payload);
       this.#opening.set(message.spec.job, opening);
       return;
     }
@@ -90,7 +90,8 @@ export class Agent {
   #giveUp(id: string, error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error);
     this.#options.log(`gives up fit ${id}: ${reason}`);
-    this.#say({ type: "refused", job: id, reason: reason.slice(0, 1_000) });
+    const epoch = this.#jobs.get(id)?.epoch ?? 0;
+    this.#say({ type: "refused", job: id, epoch, reason: reason.slice(0, 1_000) });
     this.#close(id);
   }
 
@@ -119,12 +120,23 @@ export class Agent {
       case "credit":
         job.credit(message.bytes);
         return;
+      case "recall":
+        this.#say({
+          type: "returned",
+          job: message.job,
+          epoch: message.epoch,
+          ranges: [],
+          isRecall: true,
+        });
+        return;
+      case "adopt":
+        return;
       case "close":
         this.#close(message.job);
     }
   }
 
-  async #open(spec: JobSpec, slots: number, payload: Uint8Array): Promise<void> {
+  async #open(spec: JobSpec, slots: number, epoch: number, payload: Uint8Array): Promise<void> {
     try {
       const moduleUrl = await this.#resolveKernel(spec);
       // The room of fits that are being closed is free only when their threads have let go.
@@ -134,18 +146,18 @@ export class Agent {
       const neededBytes = memoryNeeded(spec);
       if (neededBytes <= memory.limitBytes && neededBytes > memory.limitBytes - memory.usedBytes) {
         this.#options.log(`has no room for fit ${spec.job} beside the others; it waits`);
-        this.#say({ type: "deferred", job: spec.job });
+        this.#say({ type: "deferred", job: spec.job, epoch });
         return;
       }
       const context = { connection: this.#connection, pool: this.#pool, memory, moduleUrl };
-      const job = new AgentJob(spec, slots, payload, context);
+      const job = new AgentJob(spec, slots, epoch, payload, context);
       this.#jobs.set(spec.job, job);
       if (this.#isDraining) job.drain();
       this.#options.log(`takes part in ${spec.model} fit ${spec.job} with ${slots} threads`);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.#options.log(`refuses fit ${spec.job}: ${reason}`);
-      this.#say({ type: "refused", job: spec.job, reason: reason.slice(0, 1_000) });
+      this.#say({ type: "refused", job: spec.job, epoch, reason: reason.slice(0, 1_000) });
     } finally {
       this.#opening.delete(spec.job);
     }

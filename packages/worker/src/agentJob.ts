@@ -42,6 +42,7 @@ export function memoryNeeded(spec: JobSpec): number {
 
 export class AgentJob {
   readonly spec: JobSpec;
+  readonly epoch: number;
   readonly #slots: number;
   readonly #context: AgentJobContext;
   readonly #buffers: SharedArrayBuffer[] = [];
@@ -66,8 +67,15 @@ export class AgentJob {
   #hasAsked = false;
   #isDraining = false;
 
-  constructor(spec: JobSpec, slots: number, payload: Uint8Array, context: AgentJobContext) {
+  constructor(
+    spec: JobSpec,
+    slots: number,
+    epoch: number,
+    payload: Uint8Array,
+    context: AgentJobContext,
+  ) {
     this.spec = spec;
+    this.epoch = epoch;
     this.#slots = slots;
     this.#context = context;
     const allocate = (bytes: number) => {
@@ -131,7 +139,7 @@ export class AgentJob {
   lease(chunks: Range): void {
     this.#hasAsked = false;
     if (this.#isDraining) {
-      this.#say({ type: "returned", job: this.spec.job, chunks });
+      this.#return([chunks]);
       return;
     }
     this.#leased.add(chunks);
@@ -172,8 +180,20 @@ export class AgentJob {
       this.#leased.remove(chunks);
       this.#unfitted.remove(chunks);
       this.#waiting.remove(chunks);
-      this.#say({ type: "returned", job: this.spec.job, chunks });
     }
+    this.#return(returned.ranges());
+  }
+
+  #return(ranges: readonly Range[]): void {
+    if (ranges.length === 0) return;
+    const { epoch } = this;
+    this.#say({
+      type: "returned",
+      job: this.spec.job,
+      epoch,
+      ranges: [...ranges],
+      isRecall: false,
+    });
   }
 
   /** Ends it; resolves when its memory is given back. */
@@ -225,7 +245,7 @@ export class AgentJob {
     const notBegun = this.#unfitted.size - this.busySlots;
     if (this.#hasAsked || this.#isDraining || notBegun >= this.#slots) return;
     this.#hasAsked = true;
-    this.#say({ type: "workWanted", job: this.spec.job });
+    this.#say({ type: "workWanted", job: this.spec.job, epoch: this.epoch });
   }
 
   #failed(chunk: number, reason: string): void {
@@ -233,7 +253,9 @@ export class AgentJob {
     this.#say({
       type: "failed",
       job: this.spec.job,
+      epoch: this.epoch,
       chunks: { start, end: start + 1 },
+      failure: "application",
       reason: reason.slice(0, 1_000),
     });
   }

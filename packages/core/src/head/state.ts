@@ -1,91 +1,182 @@
+import type { Range } from "../chunks.ts";
 import { RangeSet } from "../rangeSet.ts";
-import type { MapRequest } from "./events.ts";
+import { Story } from "../story.ts";
+import type { TransitionTable } from "../transitions.ts";
+import type { JobCounts, MapRequest } from "./events.ts";
 
-/** What an agent holds of one job. */
+/** What an agent holds of one job: one opening of it there. */
 export interface Assignment {
+  /** Names this opening; words that carry another are stale. */
+  readonly epoch: number;
   /** Slots that it may use for the job. */
   readonly slots: number;
   /** Chunks leased to it and not settled. */
   readonly leased: RangeSet;
-  /** It asked for work when there was none: what becomes pending goes to it. */
-  isWaiting: boolean;
+  /** Chunks that it was asked to hand back, until it answers. */
+  recalled: Range | undefined;
+  /** Its last recall brought nothing: all that it holds has begun. */
+  isRecallFutile: boolean;
+  /** When it last got or settled something. */
+  progressMs: number;
 }
+
+export type AgentPhase = "ready" | "away";
+
+/** An agent that left is not in the state any more. */
+export const agentTransitions: TransitionTable<AgentPhase, "lose" | "return"> = {
+  ready: { lose: "away" },
+  away: { return: "ready" },
+};
 
 export interface AgentState {
   readonly agent: string;
   readonly slots: number;
-  draining: boolean;
+  readonly memoryBytes: number;
+  phase: AgentPhase;
+  isDraining: boolean;
+  /** Actors that live here, each on a slot of its own. */
+  readonly actors: Set<string>;
+  readonly story: Story;
 }
+
+export type JobPhase = "blocked" | "open";
+
+/** A job that ended is not in the state any more. */
+export const jobTransitions: TransitionTable<JobPhase, "unblock" | "block"> = {
+  blocked: { unblock: "open" },
+  open: { block: "blocked" },
+};
 
 export interface JobState {
   readonly request: MapRequest;
+  phase: JobPhase;
   /** Chunks that nobody holds. */
   readonly pending: RangeSet;
   /** Chunks whose bytes are at their destination and checked. */
   readonly settled: RangeSet;
   readonly assignments: Map<string, Assignment>;
+  /** Slots of all assignments. */
+  slotsGranted: number;
+  /** Agents that asked for work when there was none: what becomes pending goes to them, in this order. */
+  readonly hungry: Set<string>;
   /** Agents that cannot run it, with their reasons. */
   readonly refusals: Map<string, string>;
   /** Agents that have no room for it until another job of theirs ends. */
   readonly deferrals: Set<string>;
-  /** How often a lease was lost with its agent or handed back. */
-  lost: number;
+  /** Chunks that two hosts hold. */
+  readonly backedUp: RangeSet;
+  /** At index k: chunks lost with more than k hosts. */
+  readonly losses: RangeSet[];
+  /** Chunks that may not be tried before `dueMs`. */
+  delayed: { readonly range: Range; readonly dueMs: number }[];
+  memoryFailures: number;
+  /** Objects that it waits for. */
+  readonly missing: Set<string>;
+  /** Recalls that are not answered. */
+  recallsOpen: number;
+  readonly counts: JobCounts;
+  nextEpoch: number;
+  readonly submittedMs: number;
+  firstLeaseMs: number | undefined;
+  lastSettledMs: number;
+  /** Since when its driver cannot be reached. */
+  driverAwayMs: number | undefined;
+  readonly story: Story;
+}
+
+export interface ObjectState {
+  /** Agents that have it. */
+  readonly holders: Set<string>;
+  /** Its driver has it. */
+  readonly isKept: boolean;
+  isReady: boolean;
+  /** The job that makes it, and makes it again where it is lost. */
+  readonly maker: MapRequest | undefined;
+}
+
+export type ActorPhase = "waiting" | "starting" | "alive";
+
+export const actorTransitions: TransitionTable<ActorPhase, "place" | "start" | "lose"> = {
+  waiting: { place: "starting" },
+  starting: { start: "alive", lose: "waiting" },
+  alive: { lose: "waiting" },
+};
+
+export interface ActorState {
+  readonly actor: string;
+  phase: ActorPhase;
+  /** Where it lives; undefined while it waits for a slot. */
+  agent: string | undefined;
+  incarnation: number;
+  restartsLeft: number;
+  /** Calls in the order in which they were made; only the first may run. */
+  readonly mailbox: string[];
+  /** Whether the first call is under way. */
+  isBusy: boolean;
+  readonly story: Story;
+}
+
+/** A job that ended, for those who ask about it afterwards. */
+export interface EndedJob {
+  readonly job: string;
+  readonly outcome: string;
+  readonly story: Story;
 }
 
 /** Everything the head's scheduler knows. Iterated in insertion order only, so equal events give equal effects. */
 export interface HeadState {
   readonly agents: Map<string, AgentState>;
   readonly jobs: Map<string, JobState>;
+  readonly objects: Map<string, ObjectState>;
+  readonly actors: Map<string, ActorState>;
+  readonly ended: EndedJob[];
 }
 
 export function emptyHeadState(): HeadState {
-  return { agents: new Map(), jobs: new Map() };
-}
-
-export function newJob(request: MapRequest): JobState {
   return {
-    request,
-    pending: new RangeSet({ start: 0, end: request.chunkCount }),
-    settled: new RangeSet(),
-    assignments: new Map(),
-    refusals: new Map(),
-    deferrals: new Set(),
-    lost: 0,
+    agents: new Map(),
+    jobs: new Map(),
+    objects: new Map(),
+    actors: new Map(),
+    ended: [],
   };
 }
 
-/** Throws where the state contradicts itself: every chunk is pending, leased or settled, and leased at most once. */
-export function checkHeadInvariants(state: HeadState): void {
-  for (const [id, job] of state.jobs) {
-    let leased = 0;
-    for (const [agent, assignment] of job.assignments) {
-      assertThat(state.agents.has(agent), `job ${id} is assigned to the absent agent ${agent}`);
-      assertThat(!job.refusals.has(agent), `job ${id} is assigned to ${agent}, which refused it`);
-      assertThat(!job.deferrals.has(agent), `job ${id} is assigned to ${agent}, which deferred it`);
-      const isHungry = assignment.leased.size === 0 || assignment.isWaiting;
-      const isStarved = isHungry && state.agents.get(agent)?.draining === false;
-      assertThat(!isStarved || job.pending.size === 0, `job ${id} starves ${agent}`);
-      leased += assignment.leased.size;
-      for (const range of assignment.leased.ranges()) {
-        assertThat(!job.pending.intersects(range), `job ${id} has leased chunks that are pending`);
-        assertThat(!job.settled.intersects(range), `job ${id} has leased chunks that are settled`);
-      }
-    }
-    for (const agent of job.deferrals) {
-      const others = [...state.jobs.values()].filter((other) => other.assignments.has(agent));
-      assertThat(others.length > 0, `job ${id} waits for room on ${agent}, which has no other job`);
-    }
-    for (const range of job.pending.ranges()) {
-      assertThat(!job.settled.intersects(range), `job ${id} has pending chunks that are settled`);
-    }
-    const total = leased + job.pending.size + job.settled.size;
-    assertThat(
-      total === job.request.chunkCount,
-      `job ${id} accounts for ${total} of ${job.request.chunkCount} chunks`,
-    );
-  }
+export function newJob(request: MapRequest, nowMs: number): JobState {
+  const pending = new RangeSet({ start: 0, end: request.chunkCount });
+  for (const range of request.settled ?? []) pending.remove(range);
+  return {
+    request,
+    phase: "blocked",
+    pending,
+    settled: new RangeSet(...(request.settled ?? [])),
+    assignments: new Map(),
+    slotsGranted: 0,
+    hungry: new Set(),
+    refusals: new Map(),
+    deferrals: new Set(),
+    backedUp: new RangeSet(),
+    losses: [],
+    delayed: [],
+    memoryFailures: 0,
+    missing: new Set(),
+    recallsOpen: 0,
+    counts: { lost: 0, stolen: 0, backups: 0 },
+    nextEpoch: 1,
+    submittedMs: nowMs,
+    firstLeaseMs: undefined,
+    lastSettledMs: nowMs,
+    driverAwayMs: undefined,
+    story: new Story(),
+  };
 }
 
-function assertThat(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new Error(`Scheduler invariant broken: ${message}.`);
+export const priorityOf = (job: JobState): number => job.request.priority ?? 0;
+
+/** More slots than chunks would have nothing to do. */
+export function slotLimitOf({ request }: JobState): number {
+  return Math.min(request.slotLimit ?? request.chunkCount, request.chunkCount);
 }
+
+/** Slots of a host that maps may use: actors have theirs to themselves. */
+export const slotsForMaps = (agent: AgentState): number => agent.slots - agent.actors.size;

@@ -92,6 +92,7 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
     machine: machineName(),
     physicalCores: physicalCores(),
     memoryBytes,
+    objectMemoryBytes: memory.limitBytes,
     version,
   };
   const connect = async () =>

@@ -87,7 +87,7 @@ class ClusterFit {
     });
     try {
       this.#cluster.send(
-        { type: "submit", spec: this.#spec },
+        { type: "submit", spec: this.#spec, settled: [] },
         encodeValue(model.kernel.parameters),
       );
       this.#waitForWorkers();
@@ -136,7 +136,7 @@ class ClusterFit {
         this.#task.progress.update(message.voxels, this.#workers.slots);
         return;
       case "complete":
-        this.#resolve(message.lost);
+        this.#resolve(message.counts.lost);
         return;
       case "jobFailed":
         this.#reject(

@@ -30,6 +30,7 @@ import {
   type ToAgent,
   type ToClient,
 } from "@fascicle/transport";
+import { memoryNeeded } from "@fascicle/worker";
 import { version } from "../version.ts";
 import { HeadJob } from "./jobs.ts";
 
@@ -39,6 +40,9 @@ export interface HeadOptions {
   readonly token: string;
   log(sentence: string): void;
 }
+
+/** An event without its time. */
+type Untimed<E> = E extends HeadEvent ? Omit<E, "nowMs"> : never;
 
 interface AgentRecord {
   readonly connection: Connection;
@@ -123,7 +127,8 @@ export class Head {
       isDraining: false,
     });
     this.#options.log(`${host.hostName} (${remote}) joined with ${host.slots} slots`);
-    this.#apply({ type: "AgentJoined", agent: host.agent, slots: host.slots });
+    const { agent, slots, objectMemoryBytes: memoryBytes } = host;
+    this.#apply({ type: "AgentJoined", agent, slots, memoryBytes });
     this.#tellWorkers();
   }
 
@@ -132,7 +137,7 @@ export class Head {
     this.#agents.delete(agent);
     for (const job of this.#jobs.values()) job.agentLeft(agent);
     this.#options.log(`${record?.host.hostName} left: ${reason}`);
-    this.#apply({ type: "AgentLeft", agent });
+    this.#apply({ type: "AgentLeft", agent, isDeath: true });
     this.#tellWorkers();
   }
 
@@ -157,7 +162,7 @@ export class Head {
     if (job === undefined) return;
     switch (message.type) {
       case "workWanted":
-        this.#apply({ type: "WorkWanted", agent, job: message.job });
+        this.#apply({ ...message, type: "WorkWanted", agent });
         return;
       case "blockWanted":
         if (!this.#takesPart(agent, message.job)) return;
@@ -176,7 +181,7 @@ export class Head {
         return;
       }
       case "returned":
-        this.#apply({ ...message, type: "RangeReturned", agent });
+        this.#apply({ ...message, type: "RangesReturned", agent });
         return;
       case "failed":
         if (!this.#takesPart(agent, message.job)) return;
@@ -254,7 +259,11 @@ export class Head {
 
   #fromClient(client: Connection, message: FromClient, payload: Uint8Array): void {
     if (message.type === "submit") {
-      this.#submit(client, message.spec, payload);
+      this.#submit(client, message.spec, message.settled, payload);
+      return;
+    }
+    if (message.type === "attach") {
+      client.send({ type: "unknown", job: message.job } satisfies ToClient);
       return;
     }
     if (message.type === "status") {
@@ -286,7 +295,9 @@ export class Head {
       this.#options.log(`fit ${message.job} wants no more of ${message.agent}: ${reason}`);
       this.#toAgent(message.agent, { type: "close", job: message.job });
       job.agentLeft(message.agent);
-      this.#apply({ type: "JobRefused", agent: message.agent, job: message.job, reason });
+      const { agent, job: id } = message;
+      const epoch = this.#state.jobs.get(id)?.assignments.get(agent)?.epoch ?? 0;
+      this.#apply({ type: "JobRefused", agent, job: id, epoch, reason });
       this.#tellWorkers();
       return;
     }
@@ -297,7 +308,7 @@ export class Head {
     }
   }
 
-  #submit(client: Connection, spec: JobSpec, payload: Uint8Array): void {
+  #submit(client: Connection, spec: JobSpec, settled: readonly Range[], payload: Uint8Array): void {
     if (this.#jobs.has(spec.job)) throw new Error(`fit ${spec.job} was submitted twice`);
     if (spec.chunkCount > spec.voxelCount) throw new Error("a fit has more chunks than voxels");
     if (spec.signals.blockVoxels !== blockVoxelsFor(spec.signals.width, spec.signals.dtype)) {
@@ -309,33 +320,42 @@ export class Head {
     this.#options.log(
       `fit ${spec.job}: ${spec.model}, ${spec.voxelCount} voxels in ${spec.chunkCount} chunks`,
     );
-    const { job, chunkCount, slotLimit } = spec;
+    const { job, chunkCount, slotLimit, priority } = spec;
+    const memoryBytes = memoryNeeded(spec);
     this.#apply({
       type: "JobSubmitted",
-      request: { job, chunkCount, slotLimit },
+      request: { job, chunkCount, slotLimit, priority, settled, memoryBytes },
     });
     this.#tellWorkers();
   }
 
-  #apply(event: HeadEvent): void {
+  #apply(event: Untimed<HeadEvent>): void {
     const effects: HeadEffect[] = [];
-    stepHead(this.#state, event, effects);
+    stepHead(this.#state, { ...event, nowMs: performance.now() }, effects);
     for (const effect of effects) this.#perform(effect);
   }
 
   #perform(effect: HeadEffect): void {
+    // Objects and actors have no surface yet.
+    if (!("job" in effect)) return;
     const job = this.#jobs.get(effect.job);
     if (job === undefined) return;
     switch (effect.type) {
       case "OpenJob":
         this.#toAgent(
           effect.agent,
-          { type: "open", spec: job.spec, slots: effect.slots },
+          { type: "open", spec: job.spec, slots: effect.slots, epoch: effect.epoch },
           job.parameters,
         );
         return;
       case "Lease":
-        this.#toAgent(effect.agent, { type: "lease", job: effect.job, chunks: effect.chunks });
+        this.#toAgent(effect.agent, { ...effect, type: "lease" });
+        return;
+      case "AdoptJob":
+        this.#toAgent(effect.agent, { ...effect, type: "adopt", keeps: [...effect.keeps] });
+        return;
+      case "Recall":
+        this.#toAgent(effect.agent, { ...effect, type: "recall" });
         return;
       case "CloseJob":
         this.#agents.get(effect.agent)?.busySlots.delete(effect.job);
@@ -348,7 +368,7 @@ export class Head {
         const seconds = ((Date.now() - job.submittedMs) / 1000).toFixed(1);
         this.#options.log(`fit ${effect.job} is complete after ${seconds} s`);
         this.#jobs.delete(effect.job);
-        this.#toClient(job, { type: "complete", job: effect.job, lost: effect.lost });
+        this.#toClient(job, { type: "complete", job: effect.job, counts: effect.counts });
         this.#tellWorkers();
         return;
       }

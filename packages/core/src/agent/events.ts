@@ -1,0 +1,101 @@
+/** The host's half of the scheduler: what it is told (events) and what it asks for (effects). */
+import type { Range } from "../chunks.ts";
+import type { FailureClass, HeldJob } from "../head/events.ts";
+
+type Event =
+  /** The head opened a job here; memory for it is at hand. */
+  | {
+      readonly type: "JobOpened";
+      readonly job: string;
+      readonly epoch: number;
+      readonly slots: number;
+      readonly chunkCount: number;
+      /** Chunks whose results make about one frame on the wire. */
+      readonly chunksPerRun: number;
+      /** Bytes of results that may be under way to the driver. */
+      readonly windowBytes: number;
+    }
+  /** The head knows the job from before: these ranges stay, all else is forgotten. */
+  | {
+      readonly type: "JobAdopted";
+      readonly job: string;
+      readonly epoch: number;
+      readonly keeps: readonly Range[];
+    }
+  | {
+      readonly type: "Leased";
+      readonly job: string;
+      readonly epoch: number;
+      readonly chunks: Range;
+      readonly isCareful: boolean;
+    }
+  | {
+      readonly type: "Recalled";
+      readonly job: string;
+      readonly epoch: number;
+      readonly chunks: Range;
+    }
+  /** Signals of these leased chunks are all here. */
+  | { readonly type: "SignalsHere"; readonly job: string; readonly chunks: Range }
+  /** Threads finished these. */
+  | { readonly type: "ChunksFitted"; readonly job: string; readonly ranges: readonly Range[] }
+  /** How many of the job's slots have something to do. */
+  | { readonly type: "SlotsBusy"; readonly job: string; readonly slots: number }
+  /** The answer to `Withdraw`: these were not begun and are off the board. */
+  | { readonly type: "Withdrawn"; readonly job: string; readonly ranges: readonly Range[] }
+  /** A run of results is on its way. */
+  | {
+      readonly type: "RunSent";
+      readonly job: string;
+      readonly chunks: Range;
+      readonly bytes: number;
+    }
+  /** The driver took this much of the results. */
+  | { readonly type: "Credited"; readonly job: string; readonly bytes: number }
+  /** The driver has these chunks, from here or from another host. */
+  | { readonly type: "Settled"; readonly job: string; readonly chunks: Range }
+  | {
+      readonly type: "ExecutionFailed";
+      readonly job: string;
+      readonly chunk: number;
+      readonly failure: FailureClass;
+      readonly reason: string;
+    }
+  | { readonly type: "JobClosed"; readonly job: string }
+  /** The session with the head is over; threads go on with what they have. */
+  | { readonly type: "HeadLost" }
+  | { readonly type: "Draining" };
+
+export type AgentEvent = Event;
+
+export type AgentEffect =
+  /** See to it that the signals of these chunks come; `SignalsHere` says when. */
+  | { readonly type: "FetchSignals"; readonly job: string; readonly chunks: Range }
+  | { readonly type: "MakeReady"; readonly job: string; readonly chunks: Range }
+  /** Run them alone, where they can hurt nothing. */
+  | { readonly type: "RunCarefully"; readonly job: string; readonly chunks: Range }
+  /** Take these off the board, as far as no thread has begun them; `Withdrawn` answers at once. */
+  | { readonly type: "Withdraw"; readonly job: string; readonly chunks: Range }
+  | { readonly type: "AskForWork"; readonly job: string; readonly epoch: number }
+  | {
+      readonly type: "ReturnRanges";
+      readonly job: string;
+      readonly epoch: number;
+      readonly ranges: readonly Range[];
+      readonly isRecall: boolean;
+    }
+  /** Send the results of these; `RunSent` when that is done. One at a time for each job. */
+  | { readonly type: "SendRun"; readonly job: string; readonly chunks: Range }
+  | {
+      readonly type: "ReportFailure";
+      readonly job: string;
+      readonly epoch: number;
+      readonly chunks: Range;
+      readonly failure: FailureClass;
+      readonly reason: string;
+    }
+  /** Its threads stop, its memory is given back. */
+  | { readonly type: "ReleaseJob"; readonly job: string };
+
+/** For the hello to a head that does not know this host. */
+export type HeldJobs = readonly HeldJob[];

@@ -1,0 +1,168 @@
+/**
+ * Who gets which chunks. Hosts hold leases of ranges: large ones first and small ones last (guided
+ * self-scheduling, Polychronopoulos and Kuck 1987), so that the cost for the head grows with the logarithm
+ * of the chunks and the hosts end together.
+ */
+import type { Range } from "../chunks.ts";
+import { RangeSet } from "../rangeSet.ts";
+import { carefulAfterLosses, shareOfPending } from "./limits.ts";
+import {
+  type AgentState,
+  type Assignment,
+  type JobState,
+  priorityOf,
+  slotLimitOf,
+  slotsForMaps,
+} from "./state.ts";
+import { recallFor } from "./steal.ts";
+import { note, type Turn } from "./turn.ts";
+
+/** Opens the job on every host that may take part and has not. */
+export function openEverywhere(turn: Turn, job: JobState): void {
+  for (const agent of turn.state.agents.values()) {
+    if (job.slotsGranted >= slotLimitOf(job)) return;
+    openOn(turn, job, agent);
+  }
+}
+
+/** Opens the job on a host, if it may take part there, and gives it a first lease. */
+export function openOn(turn: Turn, job: JobState, host: AgentState): void {
+  const { agent } = host;
+  if (job.phase !== "open" || job.request.actor !== undefined) return;
+  if (host.isDraining || host.phase !== "ready" || job.assignments.has(agent)) return;
+  if (job.refusals.has(agent) || job.deferrals.has(agent)) return;
+  const needed = job.request.memoryBytes ?? 0;
+  if (needed > host.memoryBytes) {
+    job.refusals.set(agent, whyTooLarge(needed, host.memoryBytes));
+    return;
+  }
+  const slots = Math.min(slotsForMaps(host), slotLimitOf(job) - job.slotsGranted);
+  if (slots < 1) return;
+  const { epoch } = addAssignment(turn, job, agent, slots);
+  const priority = priorityOf(job);
+  turn.effects.push({ type: "OpenJob", agent, job: job.request.job, epoch, slots, priority });
+  lease(turn, job, agent);
+}
+
+export function addAssignment(
+  turn: Turn,
+  job: JobState,
+  agent: string,
+  slots: number,
+  leased = new RangeSet(),
+): Assignment {
+  const assignment: Assignment = {
+    epoch: job.nextEpoch++,
+    slots,
+    leased,
+    recalled: undefined,
+    isRecallFutile: false,
+    progressMs: turn.nowMs,
+  };
+  job.assignments.set(agent, assignment);
+  job.slotsGranted += slots;
+  note(turn, job, `opened on ${agent} with ${slots} slots`);
+  return assignment;
+}
+
+/** Takes the job from a host. What the host held is pending again, unless another has it too. */
+export function dropAssignment(turn: Turn, job: JobState, agent: string): Assignment | undefined {
+  const assignment = job.assignments.get(agent);
+  if (assignment === undefined) return undefined;
+  job.assignments.delete(agent);
+  job.hungry.delete(agent);
+  job.slotsGranted -= assignment.slots;
+  if (assignment.recalled !== undefined) job.recallsOpen--;
+  if (assignment.leased.size > 0) {
+    job.counts.lost++;
+    note(turn, job, `${assignment.leased.size} chunks came back from ${agent}`);
+  }
+  for (const range of assignment.leased.ranges()) makePending(job, range);
+  return assignment;
+}
+
+/** Lets go of a holder's claim on chunks: what a second host has as well stays with that. */
+export function makePending(job: JobState, range: Range): void {
+  job.pending.add(range);
+  for (const elsewhere of job.backedUp.remove(range)) job.pending.remove(elsewhere);
+}
+
+/** Gives a host its next lease, or puts it among those who wait for one. */
+export function lease(turn: Turn, job: JobState, agent: string): void {
+  const assignment = job.assignments.get(agent);
+  const host = turn.state.agents.get(agent);
+  if (assignment === undefined || host === undefined || host.isDraining) return;
+  job.hungry.delete(agent);
+  const isHeldBack = host.phase === "away" || isOutranked(turn, job, agent);
+  const taken = isHeldBack ? undefined : takeLease(job, assignment);
+  if (taken === undefined) {
+    job.hungry.add(agent);
+    if (!isHeldBack) recallFor(turn, job);
+    return;
+  }
+  grant(turn, job, agent, assignment, taken.chunks, taken.isCareful);
+  if (job.pending.size === 0) feedOutranked(turn, job);
+}
+
+export function grant(
+  turn: Turn,
+  job: JobState,
+  agent: string,
+  assignment: Assignment,
+  chunks: Range,
+  isCareful: boolean,
+): void {
+  assignment.leased.add(chunks);
+  assignment.progressMs = turn.nowMs;
+  job.firstLeaseMs ??= turn.nowMs;
+  const { epoch } = assignment;
+  turn.effects.push({ type: "Lease", agent, job: job.request.job, epoch, chunks, isCareful });
+}
+
+function takeLease(
+  job: JobState,
+  assignment: Assignment,
+): { chunks: Range; isCareful: boolean } | undefined {
+  const first = job.pending.firstFrom(0);
+  if (first === undefined) return undefined;
+  const share = (job.pending.size * assignment.slots * shareOfPending) / job.slotsGranted;
+  let count = Math.max(1, Math.ceil(share));
+  const suspects = job.losses[carefulAfterLosses - 1];
+  const suspect = suspects?.firstFrom(first);
+  if (suspect !== undefined) count = suspect === first ? 1 : Math.min(count, suspect - first);
+  return { chunks: job.pending.takeFirst(count)!, isCareful: suspect === first };
+}
+
+/** Gives pending chunks to those who wait. */
+export function feed(turn: Turn, job: JobState): void {
+  if (job.pending.size === 0 || job.hungry.size === 0) return;
+  for (const agent of [...job.hungry]) {
+    if (job.pending.size === 0) return;
+    lease(turn, job, agent);
+  }
+}
+
+/** Whether a job of higher priority has something for this host. */
+function isOutranked(turn: Turn, job: JobState, agent: string): boolean {
+  if (turn.state.jobs.size === 1) return false;
+  const priority = priorityOf(job);
+  for (const other of turn.state.jobs.values()) {
+    if (priorityOf(other) <= priority || other.pending.size === 0) continue;
+    if (other.assignments.has(agent)) return true;
+  }
+  return false;
+}
+
+/** A job that wants nothing now, or that a host lets go of, no longer holds back those below it. */
+export function feedOutranked(turn: Turn, job: JobState): void {
+  const priority = priorityOf(job);
+  for (const other of turn.state.jobs.values()) {
+    if (priorityOf(other) < priority) feed(turn, other);
+  }
+}
+
+/** The sentence for a job that a host has too little memory for. */
+export function whyTooLarge(neededBytes: number, limitBytes: number): string {
+  const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toPrecision(3)} GiB`;
+  return `it needs ${gibibytes(neededBytes)} of object memory on a host, and may use ${gibibytes(limitBytes)} there`;
+}

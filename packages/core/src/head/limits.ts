@@ -1,0 +1,28 @@
+/** Every limit of the head's scheduler. */
+
+/** A lease is at most this fraction of a host's fair share of what is pending. */
+export const shareOfPending = 0.5;
+
+/** Chunks that were lost with this many hosts are leased alone and run carefully... */
+export const carefulAfterLosses = 3;
+
+/** ...and those lost with this many end the job: something about them takes hosts down. */
+export const lossesLimit = 20;
+
+/** A running chunk gets a second copy when its host has settled nothing for this many times a chunk's usual time... */
+export const slowAfterChunks = 3;
+
+/** ...and for at least this long. */
+export const slowAfterMs = 1_000;
+
+/** A job whose driver cannot be reached is kept this long. */
+export const driverGraceMs = 60_000;
+
+/** Chunks that ran out of memory are tried again so often... */
+export const memoryRetriesLimit = 5;
+
+/** ...after this long, twice as long each time. */
+export const memoryBackoffMs = 1_000;
+
+/** Ended jobs that `why` can still tell about. */
+export const endedJobsKept = 100;

@@ -1,0 +1,108 @@
+/** Cures for the tail of a job: work that one host holds and has not begun goes to idle ones; slow chunks get a copy. */
+import type { Range } from "../chunks.ts";
+import { grant } from "./leases.ts";
+import { slowAfterChunks, slowAfterMs } from "./limits.ts";
+import type { Assignment, JobState } from "./state.ts";
+import { note, type Turn } from "./turn.ts";
+
+/** Asks the host that has most in hand for the tail of it, if somebody waits and nothing is on its way already. */
+export function recallFor(turn: Turn, job: JobState): void {
+  if (job.pending.size > 0 || job.recallsOpen >= job.hungry.size) return;
+  let victim: string | undefined;
+  let most = 0;
+  for (const [agent, assignment] of job.assignments) {
+    const spare = assignment.leased.size - assignment.slots;
+    if (spare <= most || assignment.recalled !== undefined || assignment.isRecallFutile) continue;
+    if (job.hungry.has(agent) || turn.state.agents.get(agent)?.phase !== "ready") continue;
+    victim = agent;
+    most = spare;
+  }
+  if (victim === undefined) return;
+  const assignment = job.assignments.get(victim)!;
+  const chunks = tailOf(assignment, Math.ceil(most / 2));
+  assignment.recalled = chunks;
+  job.recallsOpen++;
+  const { epoch } = assignment;
+  turn.effects.push({ type: "Recall", agent: victim, job: job.request.job, epoch, chunks });
+}
+
+/** The last chunks of a lease, at most `count` and in one range. */
+function tailOf({ leased }: Assignment, count: number): Range {
+  const { start, end } = leased.ranges().at(-1)!;
+  return { start: Math.max(start, end - count), end };
+}
+
+/** A host answered a recall: with ranges that are pending again, or with nothing. */
+export function recallAnswered(turn: Turn, job: JobState, agent: string, chunks: number): void {
+  const assignment = job.assignments.get(agent);
+  if (assignment?.recalled === undefined) return;
+  assignment.recalled = undefined;
+  assignment.isRecallFutile = chunks === 0;
+  job.recallsOpen--;
+  if (chunks > 0) {
+    job.counts.stolen++;
+    note(turn, job, `${chunks} chunks recalled from ${agent} for idle hosts`);
+  }
+  recallFor(turn, job);
+}
+
+/**
+ * Gives copies of slow chunks to idle hosts: whoever is first wins. A chunk is slow when its host has settled
+ * nothing for a few times what chunks usually take, or cannot be reached.
+ */
+export function backUp(turn: Turn, job: JobState): void {
+  if (job.pending.size > 0 || job.hungry.size === 0 || job.recallsOpen > 0) return;
+  const limitMs = slowLimitMs(job);
+  const slow = [...job.assignments].filter(
+    ([agent, { leased, progressMs }]) =>
+      leased.size > 0 &&
+      (turn.nowMs - progressMs > limitMs || turn.state.agents.get(agent)?.phase === "away"),
+  );
+  slow.sort(([, a], [, b]) => a.progressMs - b.progressMs);
+  for (const [holder, { leased }] of slow) {
+    for (const range of [...leased.ranges()]) copyRange(turn, job, holder, range);
+  }
+}
+
+/** Spreads the chunks of a range that have no copy yet over the idle hosts, at most one for each of their slots. */
+function copyRange(turn: Turn, job: JobState, holder: string, range: Range): void {
+  for (const agent of [...job.hungry]) {
+    const assignment = job.assignments.get(agent);
+    const host = turn.state.agents.get(agent);
+    if (agent === holder || assignment === undefined || host?.phase !== "ready") continue;
+    const freeSlots = assignment.slots - assignment.leased.size;
+    if (freeSlots < 1) continue;
+    const start = firstWithout(job, range);
+    if (start === undefined) return;
+    const next = job.backedUp.firstFrom(start) ?? range.end;
+    const end = Math.min(range.end, next, start + freeSlots);
+    const chunks = { start, end };
+    job.hungry.delete(agent);
+    job.backedUp.add(chunks);
+    job.counts.backups += end - start;
+    note(turn, job, `${end - start} slow chunks of ${holder} copied to ${agent}`);
+    grant(turn, job, agent, assignment, chunks, false);
+  }
+}
+
+/** The first chunk of a range that has no copy. */
+function firstWithout(job: JobState, { start, end }: Range): number | undefined {
+  let at = start;
+  for (const copied of job.backedUp.ranges()) {
+    if (copied.end <= at) continue;
+    if (copied.start > at) break;
+    at = copied.end;
+  }
+  return at < end ? at : undefined;
+}
+
+function slowLimitMs(job: JobState): number {
+  const run = job.settled.size - settledBefore(job);
+  if (run === 0 || job.firstLeaseMs === undefined) return Number.POSITIVE_INFINITY;
+  const chunkMs = ((job.lastSettledMs - job.firstLeaseMs) * job.slotsGranted) / run;
+  return Math.max(slowAfterMs, slowAfterChunks * chunkMs);
+}
+
+function settledBefore(job: JobState): number {
+  return (job.request.settled ?? []).reduce((sum, { start, end }) => sum + end - start, 0);
+}
