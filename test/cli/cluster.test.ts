@@ -187,7 +187,9 @@ describe("a head, its workers and a driver, each a process", () => {
     await small.saw(/joined/);
     const refused = await home.run([...words, "--out", home.file("d")]);
     expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/no worker can run this fit: This fit needs at least \d+ MiB/);
+    expect(refused.stderr).toMatch(
+      /no worker can run this fit: it needs \S+ MiB of object memory .* raise --object-memory/,
+    );
   }, 120_000);
 
   it("end with a clear word when the head is lost", async () => {

@@ -34,6 +34,7 @@ async function intrude(role: "agent" | "client", onMessage: (message: Message) =
 
 const hello = (changes: object = {}) => ({
   type: "hello",
+  holds: [],
   host: {
     agent: `evil-${Math.random()}`,
     hostName: "evil\u001b[31m\nhost",
@@ -42,6 +43,7 @@ const hello = (changes: object = {}) => ({
     machine: "evil",
     physicalCores: 1,
     memoryBytes: 1,
+    objectMemoryBytes: 2 ** 40,
     version: "0",
     ...changes,
   },
@@ -154,6 +156,7 @@ describe("a worker that lies", () => {
 describe("a driver that lies", () => {
   const spec = (changes: object) => ({
     type: "submit",
+    settled: [],
     spec: {
       job: `evil-${Math.random()}`,
       model: "dti",

@@ -163,6 +163,6 @@ export function feedOutranked(turn: Turn, job: JobState): void {
 
 /** The sentence for a job that a host has too little memory for. */
 export function whyTooLarge(neededBytes: number, limitBytes: number): string {
-  const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toPrecision(3)} GiB`;
-  return `it needs ${gibibytes(neededBytes)} of object memory on a host, and may use ${gibibytes(limitBytes)} there`;
+  const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+  return `it needs ${mebibytes(neededBytes)} of object memory on each worker, and the last one asked may use ${mebibytes(limitBytes)}: raise --object-memory where workers start`;
 }

@@ -33,6 +33,7 @@ import {
 import { memoryNeeded } from "@fascicle/worker";
 import { version } from "../version.ts";
 import { HeadJob } from "./jobs.ts";
+import { type AgentRecord, clusterStatus, workersOf } from "./status.ts";
 
 export interface HeadOptions {
   readonly host: string;
@@ -43,15 +44,6 @@ export interface HeadOptions {
 
 /** An event without its time. */
 type Untimed<E> = E extends HeadEvent ? Omit<E, "nowMs"> : never;
-
-interface AgentRecord {
-  readonly connection: Connection;
-  readonly host: HostInfo;
-  readonly busySlots: Map<string, number>;
-  objectBytes: number;
-  objects: number;
-  isDraining: boolean;
-}
 
 export class Head {
   readonly #options: HeadOptions;
@@ -124,7 +116,6 @@ export class Head {
       busySlots: new Map(),
       objectBytes: 0,
       objects: 0,
-      isDraining: false,
     });
     this.#options.log(`${host.hostName} (${remote}) joined with ${host.slots} slots`);
     const { agent, slots, objectMemoryBytes: memoryBytes } = host;
@@ -149,7 +140,6 @@ export class Head {
     const record = this.#agents.get(agent)!;
     switch (message.type) {
       case "draining":
-        record.isDraining = true;
         this.#apply({ type: "AgentDraining", agent });
         return;
       case "memory":
@@ -390,58 +380,22 @@ export class Head {
   /** Tells every driver what works for it now. */
   #tellWorkers(): void {
     for (const [id, job] of this.#jobs) {
-      const assignments = this.#state.jobs.get(id)?.assignments ?? new Map();
-      const machines = new Map<string, { slots: number; cores: number }>();
-      for (const [agent, assignment] of assignments) {
-        const host = this.#agents.get(agent)?.host;
-        if (host === undefined) continue;
-        const machine = machines.get(host.machine) ?? { slots: 0, cores: 0 };
-        machine.slots += assignment.slots;
-        machine.cores = Math.max(machine.cores, host.physicalCores);
-        machines.set(host.machine, machine);
-      }
-      const sum = (of: (machine: { slots: number; cores: number }) => number) =>
-        [...machines.values()].reduce((total, machine) => total + of(machine), 0);
-      const slots = sum((machine) => machine.slots);
-      const physicalCores = sum((machine) => Math.min(machine.slots, machine.cores));
-      const agents = assignments.size;
-      const deferred = this.#state.jobs.get(id)?.deferrals.size ?? 0;
-      this.#toClient(job, { type: "workers", job: id, slots, agents, deferred, physicalCores });
+      const state = this.#state.jobs.get(id);
+      if (state === undefined) continue;
+      const host = (agent: string) => this.#agents.get(agent)?.host;
+      this.#toClient(job, { type: "workers", job: id, ...workersOf(state, host) });
     }
   }
 
   /** What `runtime status` shows. */
   status(): ClusterStatus {
-    const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
-    const agents = [...this.#agents.values()];
-    const hosts = agents.map((record) => ({
-      ...record.host,
-      busySlots: Math.min(record.host.slots, sum(record.busySlots.values())),
-      objectBytes: record.objectBytes,
-      state: record.isDraining ? "draining" : "ready",
-    }));
-    return {
-      head: {
-        version,
-        pid: process.pid,
-        hostName: hostname(),
-        port: this.port,
-        uptimeSeconds: (Date.now() - this.#startedMs) / 1000,
-      },
-      hosts,
-      slots: {
-        total: sum(hosts.map((host) => host.slots)),
-        busy: sum(hosts.map((host) => host.busySlots)),
-      },
-      jobs: [...this.#jobs].flatMap(([id, job]) => {
-        const state = this.#state.jobs.get(id);
-        return state === undefined ? [] : [job.status(state)];
-      }),
-      objects: {
-        count: sum(agents.map((record) => record.objects)),
-        bytes: sum(agents.map((record) => record.objectBytes)),
-      },
-      spillBytes: 0,
+    const head = {
+      version,
+      pid: process.pid,
+      hostName: hostname(),
+      port: this.port,
+      uptimeSeconds: (Date.now() - this.#startedMs) / 1000,
     };
+    return clusterStatus(head, [...this.#agents.values()], this.#jobs, this.#state);
   }
 }
