@@ -1,4 +1,12 @@
 export * from "./agent/events.ts";
+export {
+  type AgentJobState,
+  type AgentState as AgentMachineState,
+  checkAgentInvariants,
+  emptyAgentState,
+  heldJobs,
+} from "./agent/state.ts";
+export * from "./agent/step.ts";
 export * from "./chunks.ts";
 export * from "./detector/detector.ts";
 export * from "./head/events.ts";
@@ -13,5 +21,6 @@ export * from "./session/frameQueue.ts";
 export * from "./session/state.ts";
 export * from "./session/step.ts";
 export * from "./session/versions.ts";
+export * from "./store/planner.ts";
 export * from "./story.ts";
 export * from "./transitions.ts";

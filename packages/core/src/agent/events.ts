@@ -1,21 +1,29 @@
 /** The host's half of the scheduler: what it is told (events) and what it asks for (effects). */
 import type { Range } from "../chunks.ts";
-import type { FailureClass, HeldJob } from "../head/events.ts";
+import type { FailureClass } from "../head/events.ts";
 
-type Event =
-  /** The head opened a job here; memory for it is at hand. */
+/** Why chunks are taken off the board. */
+export type WithdrawPurpose =
+  /** The head wants them for an idle host, and an answer. */
+  | "recall"
+  /** This host takes no new work. */
+  | "drain"
+  /** Somebody else has settled them. */
+  | "drop";
+
+export type AgentEvent =
+  /** The head opened a job here, and there is room for it. */
   | {
       readonly type: "JobOpened";
       readonly job: string;
       readonly epoch: number;
       readonly slots: number;
-      readonly chunkCount: number;
       /** Chunks whose results make about one frame on the wire. */
       readonly chunksPerRun: number;
       /** Bytes of results that may be under way to the driver. */
       readonly windowBytes: number;
     }
-  /** The head knows the job from before: these ranges stay, all else is forgotten. */
+  /** A head took this host in with a job that it has open: these ranges stay, all else is forgotten. */
   | {
       readonly type: "JobAdopted";
       readonly job: string;
@@ -35,19 +43,29 @@ type Event =
       readonly epoch: number;
       readonly chunks: Range;
     }
-  /** Signals of these leased chunks are all here. */
+  /** The signals of these chunks are all here. */
   | { readonly type: "SignalsHere"; readonly job: string; readonly chunks: Range }
-  /** Threads finished these. */
-  | { readonly type: "ChunksFitted"; readonly job: string; readonly ranges: readonly Range[] }
-  /** How many of the job's slots have something to do. */
-  | { readonly type: "SlotsBusy"; readonly job: string; readonly slots: number }
+  /** Threads finished these; `busySlots` of the job have something to do. */
+  | {
+      readonly type: "ChunksFitted";
+      readonly job: string;
+      readonly ranges: readonly Range[];
+      readonly busySlots: number;
+    }
   /** The answer to `Withdraw`: these were not begun and are off the board. */
-  | { readonly type: "Withdrawn"; readonly job: string; readonly ranges: readonly Range[] }
-  /** A run of results is on its way. */
+  | {
+      readonly type: "Withdrawn";
+      readonly job: string;
+      readonly ranges: readonly Range[];
+      readonly purpose: WithdrawPurpose;
+    }
+  /** Results have waited long enough for neighbours to travel with. */
+  | { readonly type: "SendDue"; readonly job: string }
+  /** A run is on its way, or was given up because the head is lost. */
   | {
       readonly type: "RunSent";
       readonly job: string;
-      readonly chunks: Range;
+      readonly epoch: number;
       readonly bytes: number;
     }
   /** The driver took this much of the results. */
@@ -57,7 +75,7 @@ type Event =
   | {
       readonly type: "ExecutionFailed";
       readonly job: string;
-      readonly chunk: number;
+      readonly chunks: Range;
       readonly failure: FailureClass;
       readonly reason: string;
     }
@@ -66,16 +84,19 @@ type Event =
   | { readonly type: "HeadLost" }
   | { readonly type: "Draining" };
 
-export type AgentEvent = Event;
-
 export type AgentEffect =
   /** See to it that the signals of these chunks come; `SignalsHere` says when. */
   | { readonly type: "FetchSignals"; readonly job: string; readonly chunks: Range }
   | { readonly type: "MakeReady"; readonly job: string; readonly chunks: Range }
   /** Run them alone, where they can hurt nothing. */
   | { readonly type: "RunCarefully"; readonly job: string; readonly chunks: Range }
-  /** Take these off the board, as far as no thread has begun them; `Withdrawn` answers at once. */
-  | { readonly type: "Withdraw"; readonly job: string; readonly chunks: Range }
+  /** Take these off the board as far as no thread has begun them; `Withdrawn` answers at once. */
+  | {
+      readonly type: "Withdraw";
+      readonly job: string;
+      readonly chunks: Range;
+      readonly purpose: WithdrawPurpose;
+    }
   | { readonly type: "AskForWork"; readonly job: string; readonly epoch: number }
   | {
       readonly type: "ReturnRanges";
@@ -84,8 +105,15 @@ export type AgentEffect =
       readonly ranges: readonly Range[];
       readonly isRecall: boolean;
     }
-  /** Send the results of these; `RunSent` when that is done. One at a time for each job. */
-  | { readonly type: "SendRun"; readonly job: string; readonly chunks: Range }
+  /** Let results wait for neighbours for a moment; `SendDue` when it is over. */
+  | { readonly type: "Gather"; readonly job: string }
+  /** Send the results of these; `RunSent` when that is done. */
+  | {
+      readonly type: "SendRun";
+      readonly job: string;
+      readonly epoch: number;
+      readonly chunks: Range;
+    }
   | {
       readonly type: "ReportFailure";
       readonly job: string;
@@ -96,6 +124,3 @@ export type AgentEffect =
     }
   /** Its threads stop, its memory is given back. */
   | { readonly type: "ReleaseJob"; readonly job: string };
-
-/** For the hello to a head that does not know this host. */
-export type HeldJobs = readonly HeldJob[];

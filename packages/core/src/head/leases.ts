@@ -133,10 +133,14 @@ function takeLease(
   return { chunks: job.pending.takeFirst(count)!, isCareful: suspect === first };
 }
 
-/** Gives pending chunks to those who wait. */
+/** Gives pending chunks to those who wait, those with least in hand first. */
 export function feed(turn: Turn, job: JobState): void {
   if (job.pending.size === 0 || job.hungry.size === 0) return;
-  for (const agent of [...job.hungry]) {
+  const inHand = (agent: string) => {
+    const { leased, slots } = job.assignments.get(agent)!;
+    return leased.size / slots;
+  };
+  for (const agent of [...job.hungry].sort((a, b) => inHand(a) - inHand(b))) {
     if (job.pending.size === 0) return;
     lease(turn, job, agent);
   }

@@ -5,15 +5,15 @@ import { slowAfterChunks, slowAfterMs } from "./limits.ts";
 import type { Assignment, JobState } from "./state.ts";
 import { note, type Turn } from "./turn.ts";
 
-/** Asks the host that has most in hand for the tail of it, if somebody waits and nothing is on its way already. */
+/** Asks the host that has most in hand for the tail of it, if somebody is idle and nothing is on its way already. */
 export function recallFor(turn: Turn, job: JobState): void {
-  if (job.pending.size > 0 || job.recallsOpen >= job.hungry.size) return;
+  if (job.pending.size > 0 || job.recallsOpen >= idleHosts(turn, job)) return;
   let victim: string | undefined;
   let most = 0;
   for (const [agent, assignment] of job.assignments) {
     const spare = assignment.leased.size - assignment.slots;
     if (spare <= most || assignment.recalled !== undefined || assignment.isRecallFutile) continue;
-    if (job.hungry.has(agent) || turn.state.agents.get(agent)?.phase !== "ready") continue;
+    if (turn.state.agents.get(agent)?.phase !== "ready") continue;
     victim = agent;
     most = spare;
   }
@@ -24,6 +24,16 @@ export function recallFor(turn: Turn, job: JobState): void {
   job.recallsOpen++;
   const { epoch } = assignment;
   turn.effects.push({ type: "Recall", agent: victim, job: job.request.job, epoch, chunks });
+}
+
+/** Hosts that wait with slots free; those that asked ahead of need are not idle. */
+function idleHosts(turn: Turn, job: JobState): number {
+  let count = 0;
+  for (const agent of job.hungry) {
+    const { leased, slots } = job.assignments.get(agent)!;
+    if (leased.size < slots && turn.state.agents.get(agent)?.phase === "ready") count++;
+  }
+  return count;
 }
 
 /** The last chunks of a lease, at most `count` and in one range. */

@@ -1,0 +1,257 @@
+/**
+ * The host's half of the scheduler, as pure as the head's: leases come in, chunks go from waiting for their signals
+ * to the threads, to the wire, and are forgotten when the driver has them. Threads draw chunks by themselves; this
+ * machine hears of them in ranges.
+ */
+import type { Range } from "../chunks.ts";
+import { RangeSet } from "../rangeSet.ts";
+import type { AgentEffect, AgentEvent } from "./events.ts";
+import { type AgentJobState, type AgentState, newAgentJob } from "./state.ts";
+
+/** Applies one event; effects are pushed in the order in which they must be carried out. */
+export function stepAgent(state: AgentState, event: AgentEvent, effects: AgentEffect[]): void {
+  if (event.type === "HeadLost") {
+    for (const job of state.jobs.values()) {
+      job.isAttached = false;
+      job.hasAsked = false;
+    }
+    return;
+  }
+  if (event.type === "Draining") {
+    state.isDraining = true;
+    for (const job of state.jobs.values()) handBackAll(job, effects);
+    return;
+  }
+  if (event.type === "JobOpened") {
+    const { epoch, slots, chunksPerRun, windowBytes } = event;
+    const opened = newAgentJob(event.job, epoch, slots, chunksPerRun, windowBytes);
+    state.jobs.set(event.job, opened);
+    return;
+  }
+  const job = state.jobs.get(event.job);
+  // A job that was closed meanwhile: threads and the head may still speak of it.
+  if (job !== undefined) stepJob(state, job, event, effects);
+}
+
+type JobEvent = Exclude<AgentEvent, { type: "HeadLost" | "Draining" | "JobOpened" }>;
+
+function stepJob(
+  state: AgentState,
+  job: AgentJobState,
+  event: JobEvent,
+  effects: AgentEffect[],
+): void {
+  switch (event.type) {
+    case "JobAdopted":
+      adopted(state, job, event.epoch, event.keeps, effects);
+      return;
+    case "Leased":
+      if (event.epoch === job.epoch) leased(state, job, event, effects);
+      return;
+    case "Recalled":
+      if (event.epoch === job.epoch) handBack(job, event.chunks, "recall", effects);
+      return;
+    case "SignalsHere":
+      signalsHere(job, event.chunks, effects);
+      return;
+    case "ChunksFitted":
+      chunksFitted(state, job, event, effects);
+      return;
+    case "Withdrawn":
+      withdrawn(state, job, event, effects);
+      return;
+    case "SendDue":
+      job.isGathering = false;
+      sendNext(job, effects);
+      return;
+    case "RunSent":
+      job.isSending = false;
+      if (event.epoch === job.epoch) job.unsettledBytes += event.bytes;
+      sendNext(job, effects);
+      return;
+    case "Credited":
+      job.unsettledBytes -= event.bytes;
+      sendNext(job, effects);
+      return;
+    case "Settled":
+      settled(state, job, event.chunks, effects);
+      return;
+    case "ExecutionFailed": {
+      const { chunks, failure, reason } = event;
+      const { epoch } = job;
+      const report = { type: "ReportFailure", job: job.job, epoch, chunks, failure } as const;
+      effects.push({ ...report, reason });
+      if (failure === "outOfMemory") forget(job, chunks);
+      return;
+    }
+    case "JobClosed":
+      state.jobs.delete(job.job);
+      effects.push({ type: "ReleaseJob", job: job.job });
+  }
+}
+
+/** A head knows this opening now, under a new name: results whose receipt was never heard are sent again. */
+function adopted(
+  state: AgentState,
+  job: AgentJobState,
+  epoch: number,
+  keeps: readonly Range[],
+  effects: AgentEffect[],
+): void {
+  job.epoch = epoch;
+  job.isAttached = true;
+  job.hasAsked = false;
+  job.unsettledBytes = 0;
+  for (const range of [...job.sent.ranges()]) job.fitted.add(range);
+  for (const range of [...job.sent.ranges()]) job.sent.remove(range);
+  const dropped = new RangeSet(...job.leased.ranges());
+  for (const range of keeps) dropped.remove(range);
+  for (const range of dropped.ranges()) drop(job, range, effects);
+  for (const range of job.waiting.ranges()) {
+    effects.push({ type: "FetchSignals", job: job.job, chunks: range });
+  }
+  if (state.isDraining) handBackAll(job, effects);
+  sendNext(job, effects);
+  askForWork(state, job, effects);
+}
+
+function leased(
+  state: AgentState,
+  job: AgentJobState,
+  { chunks, isCareful }: { readonly chunks: Range; readonly isCareful: boolean },
+  effects: AgentEffect[],
+): void {
+  job.hasAsked = false;
+  if (state.isDraining) {
+    const { epoch } = job;
+    const ranges = [chunks];
+    effects.push({ type: "ReturnRanges", job: job.job, epoch, ranges, isRecall: false });
+    return;
+  }
+  job.leased.add(chunks);
+  job.waiting.add(chunks);
+  if (isCareful) job.careful.add(chunks);
+  effects.push({ type: "FetchSignals", job: job.job, chunks });
+}
+
+function signalsHere(job: AgentJobState, chunks: Range, effects: AgentEffect[]): void {
+  for (const range of job.waiting.remove(chunks)) {
+    job.ready.add(range);
+    const alone = job.careful.remove(range);
+    const together = new RangeSet(range);
+    for (const careful of alone) {
+      together.remove(careful);
+      effects.push({ type: "RunCarefully", job: job.job, chunks: careful });
+    }
+    for (const others of together.ranges()) {
+      effects.push({ type: "MakeReady", job: job.job, chunks: others });
+    }
+  }
+}
+
+function chunksFitted(
+  state: AgentState,
+  job: AgentJobState,
+  { ranges, busySlots }: { readonly ranges: readonly Range[]; readonly busySlots: number },
+  effects: AgentEffect[],
+): void {
+  job.busySlots = busySlots;
+  for (const range of ranges) {
+    // After a thread's death chunks are reported twice: only what was open counts.
+    for (const fresh of job.ready.remove(range)) job.fitted.add(fresh);
+  }
+  askForWork(state, job, effects);
+  if (job.fitted.size === 0 || job.isGathering || job.isSending) return;
+  if (job.ready.size === 0) {
+    sendNext(job, effects);
+    return;
+  }
+  job.isGathering = true;
+  effects.push({ type: "Gather", job: job.job });
+}
+
+function settled(
+  state: AgentState,
+  job: AgentJobState,
+  chunks: Range,
+  effects: AgentEffect[],
+): void {
+  drop(job, chunks, effects);
+  askForWork(state, job, effects);
+}
+
+/** Forgets chunks; what no thread has begun need not be. */
+function drop(job: AgentJobState, chunks: Range, effects: AgentEffect[]): void {
+  for (const range of forget(job, chunks)) {
+    effects.push({ type: "Withdraw", job: job.job, chunks: range, purpose: "drop" });
+  }
+}
+
+/** Takes chunks out of every place; gives those that are with the threads. */
+function forget(job: AgentJobState, chunks: Range): Range[] {
+  job.leased.remove(chunks);
+  for (const place of [job.waiting, job.careful, job.fitted, job.sent]) place.remove(chunks);
+  return job.ready.remove(chunks);
+}
+
+function handBackAll(job: AgentJobState, effects: AgentEffect[]): void {
+  const held = job.leased.ranges();
+  if (held.length === 0) return;
+  handBack(job, { start: held[0].start, end: held[held.length - 1].end }, "drain", effects);
+}
+
+/** Hands back what has no signals yet, and else asks the board what no thread has begun; `withdrawn` goes on. */
+function handBack(
+  job: AgentJobState,
+  chunks: Range,
+  purpose: "recall" | "drain",
+  effects: AgentEffect[],
+): void {
+  const ranges = job.waiting.remove(chunks);
+  job.careful.remove(chunks);
+  for (const range of ranges) job.leased.remove(range);
+  const isRecall = purpose === "recall";
+  const { epoch } = job;
+  if (ranges.length > 0) {
+    effects.push({ type: "ReturnRanges", job: job.job, epoch, ranges, isRecall });
+    if (isRecall) return;
+  }
+  effects.push({ type: "Withdraw", job: job.job, chunks, purpose });
+}
+
+function withdrawn(
+  state: AgentState,
+  job: AgentJobState,
+  event: Extract<AgentEvent, { type: "Withdrawn" }>,
+  effects: AgentEffect[],
+): void {
+  if (event.purpose === "drop") return;
+  const returned = new RangeSet();
+  for (const range of event.ranges) {
+    for (const part of job.ready.remove(range)) returned.add(part);
+  }
+  for (const range of returned.ranges()) job.leased.remove(range);
+  const { epoch } = job;
+  const isRecall = event.purpose === "recall";
+  const ranges = [...returned.ranges()];
+  if (!isRecall && ranges.length === 0) return;
+  effects.push({ type: "ReturnRanges", job: job.job, epoch, ranges, isRecall });
+  askForWork(state, job, effects);
+}
+
+/** Asks before the threads run dry. */
+function askForWork(state: AgentState, job: AgentJobState, effects: AgentEffect[]): void {
+  const notBegun = job.waiting.size + job.ready.size - job.busySlots;
+  if (job.hasAsked || !job.isAttached || state.isDraining || notBegun >= job.slots) return;
+  job.hasAsked = true;
+  effects.push({ type: "AskForWork", job: job.job, epoch: job.epoch });
+}
+
+function sendNext(job: AgentJobState, effects: AgentEffect[]): void {
+  if (job.isSending || !job.isAttached || job.unsettledBytes >= job.windowBytes) return;
+  const chunks = job.fitted.takeFirst(job.chunksPerRun);
+  if (chunks === undefined) return;
+  job.sent.add(chunks);
+  job.isSending = true;
+  effects.push({ type: "SendRun", job: job.job, epoch: job.epoch, chunks });
+}
