@@ -9,6 +9,8 @@ export {
 export * from "./agent/step.ts";
 export * from "./chunks.ts";
 export * from "./detector/detector.ts";
+export * from "./fairShare.ts";
+export * from "./givenUp.ts";
 export * from "./head/events.ts";
 export * from "./head/invariants.ts";
 export * from "./head/limits.ts";
