@@ -92,7 +92,10 @@ describe("a worker that lies", () => {
         const voxels = { start: 0, end: 1000 };
         const completes = { start: 0, end: 50 };
         return [
-          [{ type: "result", job, voxels, completes, crc: crc32(payload), timings }, payload],
+          [
+            { type: "result", job, epoch: 1, voxels, completes, crc: crc32(payload), timings },
+            payload,
+          ],
         ];
       },
     ],
@@ -130,7 +133,7 @@ describe("a worker that lies", () => {
       const timings = { computeSeconds: 0, copySeconds: 0, retried: 0 };
       const { job } = message;
       connection.send(
-        { type: "result", job, voxels, completes: message.chunks, crc: 1, timings },
+        { type: "result", job, epoch: 1, voxels, completes: message.chunks, crc: 1, timings },
         payload,
       );
     });

@@ -15,7 +15,7 @@ const range = z
   .object({ start: count, end: count })
   .refine(({ start, end }) => start < end, "a range is empty");
 const chunks = range;
-const ranges = z.array(range).max(100_000);
+const ranges = z.array(range).max(100_000).readonly();
 const bytes = count.max(2 ** 50);
 const slotCount = count.positive().max(4_096);
 const seconds = z.number().nonnegative().max(1e9);
@@ -72,6 +72,9 @@ const hostSchema = z.object({
 /** What an agent says of itself. */
 export type HostInfo = z.infer<typeof hostSchema>;
 
+/** Names one opening of a fit on one worker: words that carry an earlier one are stale. */
+const epoch = count;
+
 /** What was spent since the last piece, summed over threads, and attempts begun beyond one for each chunk. */
 const timings = z.object({ computeSeconds: seconds, copySeconds: seconds, retried: count });
 
@@ -81,17 +84,15 @@ const timings = z.object({ computeSeconds: seconds, copySeconds: seconds, retrie
  */
 const resultFields = {
   job: id,
+  epoch,
   voxels: range,
   completes: chunks.optional(),
   crc: count,
   timings,
 };
 
-/** Names one opening of a fit on one worker: words that carry an earlier one are stale. */
-const epoch = count;
-
 /** What a worker has in hand of a fit. */
-const held = z.object({ job: id, ranges: ranges });
+const held = z.object({ job: id, ranges });
 
 const fromAgentSchema = z.discriminatedUnion("type", [
   z.object({

@@ -1,7 +1,17 @@
-/** A host's part in a cluster: it takes leases from a head and fits them on its threads. */
-
+/** A host's part in a cluster: carries the pure agent machine's wishes to threads and to a head, and tells it what happens. */
 import { crc32 } from "node:zlib";
-import type { KernelModule } from "@fascicle/core";
+import {
+  type AgentEffect,
+  type AgentEvent,
+  emptyAgentState,
+  emptyStoreState,
+  heldJobs,
+  type KernelModule,
+  type StoreEffect,
+  type StoreEvent,
+  stepAgent,
+  stepStore,
+} from "@fascicle/core";
 import type { SlabAllocator } from "@fascicle/object-store";
 import {
   type Connection,
@@ -9,157 +19,277 @@ import {
   type HostInfo,
   type JobSpec,
   readToAgent,
+  resultWindowBytes,
+  type ToAgent,
 } from "@fascicle/transport";
-import { AgentJob, memoryNeeded } from "./agentJob.ts";
+import { AgentJob, chunksPerFrame, memoryNeeded, objectMemoryError } from "./agentJob.ts";
 import { ThreadPool } from "./threadPool.ts";
 
 const progressIntervalMs = 250;
 
+/** Results wait this long for neighbours, so that runs of small chunks travel together. */
+const gatherMs = 10;
+
+/** What a worker says of itself, but for the name that it has with this head. */
+export type AgentHost = Omit<HostInfo, "agent">;
+
 export interface AgentOptions {
-  readonly host: HostInfo;
+  readonly host: AgentHost;
   readonly memory: SlabAllocator;
   /** The kernel modules that this worker runs, by the name that models give: name to URL. Others are refused. */
   readonly kernelModules: ReadonlyMap<string, string>;
   log(sentence: string): void;
 }
 
+type OpenMessage = Extract<ToAgent, { type: "open" }>;
+
+/** A job that is being opened: what the head says about it meanwhile waits. */
+interface Opening {
+  readonly message: OpenMessage;
+  readonly payload: Uint8Array;
+  moduleUrl: string;
+  readonly queue: { readonly message: ToAgent; readonly payload: Uint8Array }[];
+}
+
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #connection: Connection;
   readonly #pool = new ThreadPool();
+  readonly #state = emptyAgentState();
+  readonly #store;
   readonly #jobs = new Map<string, AgentJob>();
-  readonly #closing = new Set<Promise<void>>();
-  /** Messages of one job are handled one after the other, though opening it takes a while. */
-  readonly #opening = new Map<string, Promise<void>>();
+  readonly #opening = new Map<string, Opening>();
   readonly #reporter: NodeJS.Timeout;
-  #isDraining = false;
-  /** Resolves with the reason when the connection ends. */
-  readonly ended: Promise<string>;
+  #connection: Connection | undefined;
+  #name: string | undefined;
+  #lastReport = "";
 
-  constructor(connection: Connection, options: AgentOptions) {
-    this.#connection = connection;
+  constructor(options: AgentOptions) {
     this.#options = options;
+    this.#store = emptyStoreState(options.memory.limitBytes);
     this.#reporter = setInterval(() => this.#report(), progressIntervalMs);
-    this.ended = new Promise((resolve) => {
+  }
+
+  /**
+   * Works for the head at the other end, under a name that no other worker has ever had; resolves with the reason
+   * when the connection is over. What is in hand stays in hand: the next head is told of it.
+   */
+  attach(connection: Connection, name: string): Promise<string> {
+    const replaces = this.#name;
+    this.#name = name;
+    this.#connection = connection;
+    return new Promise((resolve) => {
       connection.start({
         onMessage: (message, payload) => this.#received(message, payload),
-        onClose: (reason) => void this.#stop().then(() => resolve(reason)),
+        onClose: (reason) => {
+          this.#headLost();
+          resolve(reason);
+        },
       });
+      const host = { ...this.#options.host, agent: name };
+      this.#say({ type: "hello", host, replaces, holds: heldJobs(this.#state) });
     });
-    this.#say({ type: "hello", host: options.host, holds: [] });
   }
 
-  /** Takes no new work, finishes what is begun (at most `timeoutMs`), and leaves. */
+  /** Takes no new work, finishes what is begun (at most `timeoutMs`), and says goodbye. */
   async drain(timeoutMs: number): Promise<void> {
-    this.#isDraining = true;
     this.#say({ type: "draining" });
-    for (const job of this.#jobs.values()) job.drain();
+    this.#step({ type: "Draining" });
     const untilMs = Date.now() + timeoutMs;
-    const isBusy = () => [...this.#jobs.values()].some((job) => job.openChunks > 0);
-    while (isBusy() && this.#connection.isOpen && Date.now() < untilMs) {
+    const isBusy = () => [...this.#state.jobs.values()].some(({ leased }) => leased.size > 0);
+    while (isBusy() && this.#connection?.isOpen && Date.now() < untilMs) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    this.#connection.close("the worker leaves");
-    await this.ended;
+    this.#connection?.close("the worker leaves");
   }
 
-  #say(message: FromAgent): void {
-    this.#connection.send(message);
+  /** Ends all threads and gives all memory back. */
+  async stop(): Promise<void> {
+    clearInterval(this.#reporter);
+    this.#connection?.close("the worker leaves");
+    const jobs = [...this.#jobs.values()];
+    this.#jobs.clear();
+    await Promise.all(jobs.map((job) => job.close()));
+    await this.#pool.end();
+  }
+
+  #say(message: FromAgent, payload?: Uint8Array): void {
+    this.#connection?.send(message, payload);
+  }
+
+  #headLost(): void {
+    this.#connection = undefined;
+    for (const id of [...this.#opening.keys()]) this.#forgetOpening(id);
+    for (const job of this.#jobs.values()) job.headLost();
+    this.#step({ type: "HeadLost" });
   }
 
   #received(raw: unknown, payload: Uint8Array): void {
     const message = readToAgent(raw);
     if (message.type === "open") {
-      const opening = this.#open(message.spec, message.slots, message.epoch, payload);
-      this.#opening.set(message.spec.job, opening);
+      void this.#open(message, payload);
       return;
     }
     const opening = this.#opening.get(message.job);
-    const handle = () => {
-      try {
-        this.#handle(message, payload);
-      } catch (error) {
-        this.#giveUp(message.job, error);
-      }
-    };
-    if (opening === undefined) handle();
-    else void opening.then(handle);
-  }
-
-  /** A fit that is not in order harms no other fit: it alone is given up here. */
-  #giveUp(id: string, error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
-    this.#options.log(`gives up fit ${id}: ${reason}`);
-    const epoch = this.#jobs.get(id)?.epoch ?? 0;
-    this.#say({ type: "refused", job: id, epoch, reason: reason.slice(0, 1_000) });
-    this.#close(id);
-  }
-
-  #close(id: string): void {
-    const job = this.#jobs.get(id);
-    if (job === undefined) return;
-    this.#jobs.delete(id);
-    const closing = job.close().finally(() => this.#closing.delete(closing));
-    this.#closing.add(closing);
-  }
-
-  #handle(message: Exclude<ReturnType<typeof readToAgent>, { type: "open" }>, payload: Uint8Array) {
-    const job = this.#jobs.get(message.job);
-    if (job === undefined) return;
-    switch (message.type) {
-      case "lease":
-        job.lease(message.chunks);
-        return;
-      case "block":
-        if (crc32(payload) !== message.crc) throw new Error("its signals came damaged");
-        job.block(message.block, message.offset, payload);
-        return;
-      case "settled":
-        job.settled(message.chunks);
-        return;
-      case "credit":
-        job.credit(message.bytes);
-        return;
-      case "recall":
-        this.#say({
-          type: "returned",
-          job: message.job,
-          epoch: message.epoch,
-          ranges: [],
-          isRecall: true,
-        });
-        return;
-      case "adopt":
-        return;
-      case "close":
-        this.#close(message.job);
+    if (opening !== undefined && message.type !== "close") {
+      opening.queue.push({ message, payload });
+      return;
+    }
+    try {
+      this.#handle(message, payload);
+    } catch (error) {
+      // A fit that is not in order harms no other fit: it alone is given up here.
+      const reason = reasonOf(error);
+      this.#options.log(`gives up fit ${message.job}: ${reason}`);
+      const epoch = this.#state.jobs.get(message.job)?.epoch ?? 0;
+      this.#say({ type: "refused", job: message.job, epoch, reason });
+      this.#step({ type: "JobClosed", job: message.job });
     }
   }
 
-  async #open(spec: JobSpec, slots: number, epoch: number, payload: Uint8Array): Promise<void> {
+  #handle(message: Exclude<ToAgent, { type: "open" }>, payload: Uint8Array): void {
+    const { job } = message;
+    switch (message.type) {
+      case "adopt":
+        this.#step({ ...message, type: "JobAdopted" });
+        return;
+      case "lease":
+        this.#step({ ...message, type: "Leased" });
+        return;
+      case "recall":
+        this.#step({ ...message, type: "Recalled" });
+        return;
+      case "block":
+        if (crc32(payload) !== message.crc) throw new Error("its signals came damaged");
+        this.#jobs.get(job)?.storeBlock(message.block, message.offset, payload);
+        return;
+      case "settled":
+        this.#step({ type: "Settled", job, chunks: message.chunks });
+        return;
+      case "credit":
+        this.#step({ type: "Credited", job, bytes: message.bytes });
+        return;
+      case "close":
+        this.#forgetOpening(job);
+        this.#step({ type: "JobClosed", job });
+    }
+  }
+
+  /** Sees whether the job can run here, then whether there is room for it now. */
+  async #open(message: OpenMessage, payload: Uint8Array): Promise<void> {
+    const { spec, epoch } = message;
+    const opening: Opening = { message, payload, moduleUrl: "", queue: [] };
+    this.#opening.set(spec.job, opening);
     try {
-      const moduleUrl = await this.#resolveKernel(spec);
-      // The room of fits that are being closed is free only when their threads have let go.
-      await Promise.all(this.#closing);
-      if (!this.#connection.isOpen) return;
+      opening.moduleUrl = await this.#resolveKernel(spec);
+      if (this.#opening.get(spec.job) !== opening) return;
+      const bytes = memoryNeeded(spec);
+      this.#stepStore({ type: "RoomWanted", job: roomOf(spec.job, epoch), bytes });
+    } catch (error) {
+      if (this.#opening.get(spec.job) === opening) this.#refuse(opening, reasonOf(error));
+    }
+  }
+
+  #forgetOpening(job: string): void {
+    const opening = this.#opening.get(job);
+    if (opening === undefined) return;
+    this.#opening.delete(job);
+    this.#stepStore({ type: "JobGone", job: roomOf(job, opening.message.epoch) });
+  }
+
+  #refuse({ message: { spec, epoch } }: Opening, reason: string): void {
+    this.#opening.delete(spec.job);
+    this.#options.log(`refuses fit ${spec.job}: ${reason}`);
+    this.#say({ type: "refused", job: spec.job, epoch, reason });
+  }
+
+  #stepStore(event: StoreEvent): void {
+    const effects: StoreEffect[] = [];
+    stepStore(this.#store, event, effects);
+    for (const effect of effects) {
+      const opening = [...this.#opening.values()].find(
+        ({ message }) => roomOf(message.spec.job, message.epoch) === effect.job,
+      );
+      if (opening === undefined) this.#stepStore({ type: "JobGone", job: effect.job });
+      else this.#roomDecided(opening, effect.type);
+    }
+  }
+
+  #roomDecided(opening: Opening, decision: StoreEffect["type"]): void {
+    const { spec, epoch } = opening.message;
+    if (decision === "GrantRoom") {
+      this.#begin(opening);
+    } else if (decision === "RefuseJob") {
+      this.#refuse(opening, objectMemoryError(spec, this.#store.limitBytes).message);
+    } else {
+      this.#opening.delete(spec.job);
+      this.#options.log(`has no room for fit ${spec.job} beside the others; it waits`);
+      this.#say({ type: "deferred", job: spec.job, epoch });
+    }
+  }
+
+  #begin(opening: Opening): void {
+    const { message, payload, moduleUrl, queue } = opening;
+    const { spec, epoch, slots } = message;
+    const id = spec.job;
+    try {
       const { memory } = this.#options;
-      const neededBytes = memoryNeeded(spec);
-      if (neededBytes <= memory.limitBytes && neededBytes > memory.limitBytes - memory.usedBytes) {
-        this.#options.log(`has no room for fit ${spec.job} beside the others; it waits`);
-        this.#say({ type: "deferred", job: spec.job, epoch });
+      const job = new AgentJob(message, payload, {
+        pool: this.#pool,
+        memory,
+        moduleUrl,
+        say: (words, bytes) => this.#say(words, bytes),
+        writable: async () => this.#connection?.writable(),
+        step: (event) => this.#step(event),
+        onClosed: () => {
+          this.#jobs.delete(id);
+          this.#stepStore({ type: "JobGone", job: roomOf(id, epoch) });
+        },
+      });
+      this.#jobs.set(id, job);
+    } catch (error) {
+      this.#stepStore({ type: "JobGone", job: roomOf(id, epoch) });
+      this.#refuse(opening, reasonOf(error));
+      return;
+    }
+    this.#opening.delete(id);
+    this.#options.log(`takes part in ${spec.model} fit ${id} with ${slots} threads`);
+    const windowBytes = resultWindowBytes;
+    const chunksPerRun = chunksPerFrame(spec);
+    this.#step({ type: "JobOpened", job: id, epoch, slots, chunksPerRun, windowBytes });
+    for (const waiting of queue) this.#received(waiting.message, waiting.payload);
+  }
+
+  /** Steps the machine and carries out what it wants; what that leads to at once is stepped next. */
+  #step(event: AgentEvent): void {
+    const effects: AgentEffect[] = [];
+    stepAgent(this.#state, event, effects);
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: AgentEffect): void {
+    const { job } = effect;
+    switch (effect.type) {
+      case "AskForWork":
+        this.#say({ ...effect, type: "workWanted" });
+        return;
+      case "ReturnRanges":
+        this.#say({ ...effect, type: "returned" });
+        return;
+      case "ReportFailure":
+        this.#say({ ...effect, type: "failed", reason: effect.reason.slice(0, 1_000) });
+        return;
+      case "Gather":
+        setTimeout(() => this.#step({ type: "SendDue", job }), gatherMs);
+        return;
+      case "ReleaseJob": {
+        const closing = this.#jobs.get(job);
+        if (closing === undefined) return;
+        this.#stepStore({ type: "JobLeaving", job: roomOf(job, closing.epoch) });
+        void closing.close();
         return;
       }
-      const context = { connection: this.#connection, pool: this.#pool, memory, moduleUrl };
-      const job = new AgentJob(spec, slots, epoch, payload, context);
-      this.#jobs.set(spec.job, job);
-      if (this.#isDraining) job.drain();
-      this.#options.log(`takes part in ${spec.model} fit ${spec.job} with ${slots} threads`);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#options.log(`refuses fit ${spec.job}: ${reason}`);
-      this.#say({ type: "refused", job: spec.job, epoch, reason: reason.slice(0, 1_000) });
-    } finally {
-      this.#opening.delete(spec.job);
+      default:
+        this.#jobs.get(job)?.perform(effect);
     }
   }
 
@@ -180,20 +310,20 @@ export class Agent {
     return url;
   }
 
+  /** Says how far the fits are, if that has changed. */
   #report(): void {
-    for (const [id, job] of this.#jobs) {
-      const { voxelsDone, busySlots } = job;
-      this.#say({ type: "progress", job: id, voxels: voxelsDone, busySlots });
-    }
-    const { usedBytes, count } = this.#options.memory;
-    this.#say({ type: "memory", objectBytes: usedBytes, objects: count });
+    for (const job of this.#jobs.values()) job.report();
+    const { usedBytes: objectBytes, count: objects } = this.#options.memory;
+    const report = `${objectBytes} ${objects} ${this.#name}`;
+    if (report === this.#lastReport || this.#connection === undefined) return;
+    this.#lastReport = report;
+    this.#say({ type: "memory", objectBytes, objects });
   }
+}
 
-  async #stop(): Promise<void> {
-    clearInterval(this.#reporter);
-    const jobs = [...this.#jobs.values()];
-    this.#jobs.clear();
-    await Promise.all([...jobs.map((job) => job.close()), ...this.#closing]);
-    await this.#pool.end();
-  }
+/** Room is granted to one opening of a job: the next may be asked for while the last is being cleared. */
+const roomOf = (job: string, epoch: number) => `${job}/${epoch}`;
+
+function reasonOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 1_000);
 }

@@ -1,6 +1,13 @@
-/** One fit on this host: leases in, signals in, results out. */
+/** One fit on this host: its memory, its threads, and the bytes that come and go. What to do when is the machine's business. */
 import { crc32 } from "node:zlib";
-import { chunkStart, type Range, RangeSet, voxelsOfChunks } from "@fascicle/core";
+import {
+  type AgentEffect,
+  type AgentEvent,
+  chunkStart,
+  type Range,
+  RangeSet,
+  voxelsOfChunks,
+} from "@fascicle/core";
 import {
   allocateOutputs,
   allocateSignals,
@@ -13,25 +20,31 @@ import {
 } from "@fascicle/object-store";
 import {
   bulkFrameBytes,
-  type Connection,
   decodeValue,
   type FromAgent,
   type JobSpec,
-  resultWindowBytes,
+  type ToAgent,
 } from "@fascicle/transport";
 import { BlockFetcher } from "./blockFetcher.ts";
 import { boardBytes, ChunkBoard } from "./chunkBoard.ts";
 import type { ThreadPool } from "./threadPool.ts";
 
-/** Results wait this long for neighbours, so that runs of small chunks travel together. */
-const gatherMs = 10;
-
 export interface AgentJobContext {
-  readonly connection: Connection;
   readonly pool: ThreadPool;
   readonly memory: SlabAllocator;
   readonly moduleUrl: string;
+  say(message: FromAgent, payload?: Uint8Array): void;
+  /** Resolves when the network has taken enough. */
+  writable(): Promise<void>;
+  step(event: AgentEvent): void;
+  /** Its memory is given back. */
+  onClosed(): void;
 }
+
+type JobEffect = Exclude<
+  AgentEffect,
+  { type: "AskForWork" | "ReturnRanges" | "ReportFailure" | "Gather" | "ReleaseJob" }
+>;
 
 /** Bytes of object memory that a fit takes on a host. */
 export function memoryNeeded(spec: JobSpec): number {
@@ -40,43 +53,44 @@ export function memoryNeeded(spec: JobSpec): number {
   return spec.voxelCount * rowBytes + boardBytes(spec.chunkCount);
 }
 
+export function objectMemoryError(spec: JobSpec, limitBytes: number): ObjectMemoryError {
+  return ObjectMemoryError.of(memoryNeeded(spec), limitBytes);
+}
+
+/** Chunks whose results make about one frame. */
+export function chunksPerFrame(spec: JobSpec): number {
+  const { voxelCount, chunkCount } = spec;
+  return Math.max(1, Math.floor(voxelsPerFrame(spec) / Math.ceil(voxelCount / chunkCount)));
+}
+
+function voxelsPerFrame(spec: JobSpec): number {
+  return Math.max(1, Math.floor(bulkFrameBytes / outputsRowBytes(spec.outputs)));
+}
+
 export class AgentJob {
   readonly spec: JobSpec;
+  /** Of the opening that it was made for; room is granted under it. */
   readonly epoch: number;
-  readonly #slots: number;
   readonly #context: AgentJobContext;
   readonly #buffers: SharedArrayBuffer[] = [];
-  readonly #outputs: SharedArrayBuffer[];
   readonly #outputBytes: readonly Uint8Array[];
   readonly #board: ChunkBoard;
   readonly #blocks: BlockFetcher;
-  /** Leased and not settled. */
-  readonly #leased = new RangeSet();
-  /** Leased, but its signals are not all here. */
-  readonly #waiting = new RangeSet();
-  /** Leased and not fitted. */
-  readonly #unfitted = new RangeSet();
-  /** Done and not on its way to the driver. */
-  readonly #done = new RangeSet();
-  #unsettledBytes = 0;
+  /** Chunks whose signals are on their way. */
+  readonly #fetching = new RangeSet();
   #timings = { computeSeconds: 0, copySeconds: 0, retried: 0 };
   #retriedReported = 0;
-  #sendTimer: NodeJS.Timeout | undefined;
-  #isSending = false;
+  #lastReport = "";
   #isClosed = false;
-  #hasAsked = false;
-  #isDraining = false;
 
   constructor(
-    spec: JobSpec,
-    slots: number,
-    epoch: number,
+    message: Extract<ToAgent, { type: "open" }>,
     payload: Uint8Array,
     context: AgentJobContext,
   ) {
+    const { spec, epoch, slots } = message;
     this.spec = spec;
     this.epoch = epoch;
-    this.#slots = slots;
     this.#context = context;
     const allocate = (bytes: number) => {
       const buffer = context.memory.allocate(bytes);
@@ -84,20 +98,15 @@ export class AgentJob {
       return buffer;
     };
     try {
-      // Before anything is made of what it says: sizes that cannot be must not be tried.
-      const needed = memoryNeeded(spec);
-      if (needed > context.memory.limitBytes) {
-        throw ObjectMemoryError.of(needed, context.memory.limitBytes);
-      }
       const layout: SignalLayout = { voxelCount: spec.voxelCount, ...spec.signals };
       const signals = allocateSignals(layout, allocate);
-      this.#outputs = allocateOutputs(spec.outputs, spec.voxelCount, allocate);
+      const outputs = allocateOutputs(spec.outputs, spec.voxelCount, allocate);
       const board = allocate(boardBytes(spec.chunkCount));
       this.#board = new ChunkBoard(board);
       this.#blocks = new BlockFetcher(layout, signals, (block) =>
-        this.#say({ type: "blockWanted", job: spec.job, block }),
+        context.say({ type: "blockWanted", job: spec.job, block }),
       );
-      this.#outputBytes = this.#outputs.map((buffer) => new Uint8Array(buffer));
+      this.#outputBytes = outputs.map((buffer) => new Uint8Array(buffer));
       context.pool.open(
         {
           job: spec.job,
@@ -106,13 +115,13 @@ export class AgentJob {
           parameters: decodeValue(payload),
           voxelCount: spec.voxelCount,
           signals: { ...spec.signals, ...signals },
-          outputs: spec.outputs.map(({ dtype }, i) => ({ dtype, buffer: this.#outputs[i] })),
+          outputs: spec.outputs.map(({ dtype }, i) => ({ dtype, buffer: outputs[i] })),
           board,
         },
         slots,
         {
           onReceipt: (ranges, seconds) => this.#receipt(ranges, seconds),
-          onIdle: () => this.#sendSoon(0),
+          onIdle: () => this.#receipt([], 0),
           onFailed: (chunk, reason) => this.#failed(chunk, reason),
         },
       );
@@ -122,198 +131,128 @@ export class AgentJob {
     }
   }
 
-  /** Voxels fitted here so far, those under way included. */
-  get voxelsDone(): number {
-    return this.#board.voxelsDone;
-  }
-
-  get busySlots(): number {
-    return this.#context.pool.busySlots(this.spec.job);
-  }
-
-  /** Leased chunks that are not settled. */
-  get openChunks(): number {
-    return this.#leased.size;
-  }
-
-  lease(chunks: Range): void {
-    this.#hasAsked = false;
-    if (this.#isDraining) {
-      this.#return([chunks]);
-      return;
+  /** Carries out what the machine wants of this job. */
+  perform(effect: JobEffect): void {
+    switch (effect.type) {
+      case "FetchSignals":
+        this.#fetch(effect.chunks);
+        return;
+      case "MakeReady":
+      case "RunCarefully":
+        this.#board.makeReady(effect.chunks.start, effect.chunks.end);
+        this.#context.pool.go(this.spec.job);
+        return;
+      case "Withdraw":
+        this.#withdraw(effect.chunks, effect.purpose);
+        return;
+      case "SendRun":
+        void this.#sendRun(effect.chunks, effect.epoch);
     }
-    this.#leased.add(chunks);
-    this.#unfitted.add(chunks);
-    this.#waiting.add(chunks);
-    const voxels = voxelsOfChunks(this.spec.voxelCount, this.spec.chunkCount, chunks);
-    this.#blocks.need(voxels.start, voxels.end);
-    this.#promote();
   }
 
-  block(index: number, offset: number, piece: Uint8Array): void {
-    if (this.#blocks.store(index, offset, piece)) this.#promote();
+  storeBlock(index: number, offset: number, piece: Uint8Array): void {
+    if (this.#blocks.store(index, offset, piece)) this.#signalsCame();
   }
 
-  settled(chunks: Range): void {
-    this.#leased.remove(chunks);
-    // Another host may have been quicker with chunks that this one has not begun: they stay on the board
-    // and are fitted in vain at most once.
-    this.#askForWork();
+  /** Blocks that were on their way are not any more; they are asked for again with the next head. */
+  headLost(): void {
+    this.#blocks.forgetWanted();
+    this.#lastReport = "";
   }
 
-  credit(bytes: number): void {
-    this.#unsettledBytes -= bytes;
-    this.#sendSoon(0);
-  }
-
-  /** Hands back what no thread has begun; what is begun is finished. */
-  drain(): void {
-    this.#isDraining = true;
-    const returned = new RangeSet();
-    for (const range of this.#leased.ranges()) {
-      for (let chunk = range.start; chunk < range.end; chunk++) {
-        const piece = { start: chunk, end: chunk + 1 };
-        if (this.#waiting.covers(piece) || this.#board.withdraw(chunk)) returned.add(piece);
-      }
-    }
-    for (const chunks of returned.ranges()) {
-      this.#leased.remove(chunks);
-      this.#unfitted.remove(chunks);
-      this.#waiting.remove(chunks);
-    }
-    this.#return(returned.ranges());
-  }
-
-  #return(ranges: readonly Range[]): void {
-    if (ranges.length === 0) return;
-    const { epoch } = this;
-    this.#say({
-      type: "returned",
-      job: this.spec.job,
-      epoch,
-      ranges: [...ranges],
-      isRecall: false,
-    });
+  /** Says how far it is, if that has changed. */
+  report(): void {
+    const { job } = this.spec;
+    const voxels = this.#board.voxelsDone;
+    const busySlots = this.#context.pool.busySlots(job);
+    const report = `${voxels} ${busySlots}`;
+    if (report === this.#lastReport || this.#isClosed) return;
+    this.#lastReport = report;
+    this.#context.say({ type: "progress", job, voxels, busySlots });
   }
 
   /** Ends it; resolves when its memory is given back. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    clearTimeout(this.#sendTimer);
     await this.#context.pool.close(this.spec.job);
     this.#release();
+    this.#context.onClosed();
   }
 
   #release(): void {
     for (const buffer of this.#buffers.splice(0)) this.#context.memory.release(buffer);
   }
 
-  #say(message: FromAgent, payload?: Uint8Array): void {
-    this.#context.connection.send(message, payload);
+  #fetch(chunks: Range): void {
+    this.#fetching.add(chunks);
+    const voxels = voxelsOfChunks(this.spec.voxelCount, this.spec.chunkCount, chunks);
+    this.#blocks.need(voxels.start, voxels.end);
+    this.#signalsCame();
   }
 
-  /** Opens to the threads what has its signals. */
-  #promote(): void {
+  /** Tells which chunks have all their signals now. */
+  #signalsCame(): void {
     const { voxelCount, chunkCount, job } = this.spec;
-    let opened = false;
-    for (const { start, end } of [...this.#waiting.ranges()]) {
+    const came: Range[] = [];
+    for (const { start, end } of this.#fetching.ranges()) {
       const here = this.#blocks.hereUntil(chunkStart(voxelCount, chunkCount, start));
       const stop = lastChunkWithin(this.spec, start, end, here);
       // Behind a missing block there may be others that are here; but blocks come in order, so they can wait.
-      if (stop === start) continue;
-      this.#waiting.remove({ start, end: stop });
-      this.#board.makeReady(start, stop);
-      opened = true;
+      if (stop > start) came.push({ start, end: stop });
     }
-    if (opened) this.#context.pool.go(job);
+    for (const chunks of came) {
+      this.#fetching.remove(chunks);
+      this.#context.step({ type: "SignalsHere", job, chunks });
+    }
   }
 
-  #receipt(ranges: readonly number[], computeSeconds: number): void {
+  #withdraw(chunks: Range, purpose: Extract<JobEffect, { type: "Withdraw" }>["purpose"]): void {
+    const withdrawn = new RangeSet();
+    for (let chunk = chunks.end - 1; chunk >= chunks.start; chunk--) {
+      if (this.#board.withdraw(chunk)) withdrawn.add({ start: chunk, end: chunk + 1 });
+    }
+    const ranges = withdrawn.ranges();
+    this.#context.step({ type: "Withdrawn", job: this.spec.job, ranges, purpose });
+  }
+
+  #receipt(pairs: readonly number[], computeSeconds: number): void {
     this.#timings.computeSeconds += computeSeconds;
-    for (let i = 0; i < ranges.length; i += 2) {
-      // After a thread's death chunks are reported twice: only what was open counts.
-      const fresh = this.#unfitted.remove({ start: ranges[i], end: ranges[i + 1] });
-      for (const range of fresh) this.#done.add(range);
-    }
-    this.#askForWork();
-    this.#sendSoon(gatherMs);
+    const { job } = this.spec;
+    const ranges: Range[] = [];
+    for (let i = 0; i < pairs.length; i += 2) ranges.push({ start: pairs[i], end: pairs[i + 1] });
+    const busySlots = this.#context.pool.busySlots(job);
+    this.#context.step({ type: "ChunksFitted", job, ranges, busySlots });
   }
 
-  /** Asks before the threads run dry. */
-  #askForWork(): void {
-    const notBegun = this.#unfitted.size - this.busySlots;
-    if (this.#hasAsked || this.#isDraining || notBegun >= this.#slots) return;
-    this.#hasAsked = true;
-    this.#say({ type: "workWanted", job: this.spec.job, epoch: this.epoch });
-  }
-
+  /** `chunk` is -1 where the threads could not begin. */
   #failed(chunk: number, reason: string): void {
     const start = Math.max(0, chunk);
-    this.#say({
-      type: "failed",
-      job: this.spec.job,
-      epoch: this.epoch,
-      chunks: { start, end: start + 1 },
-      failure: "application",
-      reason: reason.slice(0, 1_000),
-    });
-  }
-
-  #sendSoon(delayMs: number): void {
-    if (this.#isClosed) return;
-    if (delayMs === 0) {
-      clearTimeout(this.#sendTimer);
-      this.#sendTimer = undefined;
-      void this.#send();
-      return;
-    }
-    this.#sendTimer ??= setTimeout(() => {
-      this.#sendTimer = undefined;
-      void this.#send();
-    }, delayMs);
-  }
-
-  async #send(): Promise<void> {
-    if (this.#isSending) return;
-    this.#isSending = true;
-    while (!this.#isClosed && this.#unsettledBytes < resultWindowBytes) {
-      const run = this.#done.takeFirst(this.#chunksPerRun());
-      if (run === undefined) break;
-      await this.#sendRun(run);
-    }
-    this.#isSending = false;
-  }
-
-  /** Chunks whose results make about one frame. */
-  #chunksPerRun(): number {
-    const { voxelCount, chunkCount } = this.spec;
-    return Math.max(1, Math.floor(this.#voxelsPerFrame() / Math.ceil(voxelCount / chunkCount)));
-  }
-
-  #voxelsPerFrame(): number {
-    return Math.max(1, Math.floor(bulkFrameBytes / outputsRowBytes(this.spec.outputs)));
+    const chunks = { start, end: start + 1 };
+    const failure = chunk < 0 ? "executor" : "application";
+    const { job } = this.spec;
+    this.#context.step({ type: "ExecutionFailed", job, chunks, failure, reason });
   }
 
   /** Sends the results of consecutive chunks in pieces; the last piece names them. */
-  async #sendRun(chunks: Range): Promise<void> {
+  async #sendRun(chunks: Range, epoch: number): Promise<void> {
     const { voxelCount, chunkCount, job } = this.spec;
     const { start, end } = voxelsOfChunks(voxelCount, chunkCount, chunks);
-    const step = this.#voxelsPerFrame();
-    for (let voxel = start; voxel < end && !this.#isClosed; voxel += step) {
+    const size = voxelsPerFrame(this.spec);
+    let bytes = 0;
+    for (let voxel = start; voxel < end && !this.#isClosed; voxel += size) {
       const begunMs = performance.now();
-      const voxels = { start: voxel, end: Math.min(end, voxel + step) };
+      const voxels = { start: voxel, end: Math.min(end, voxel + size) };
       const payload = this.#gather(voxels);
-      this.#unsettledBytes += payload.length;
+      bytes += payload.length;
       this.#timings.copySeconds += (performance.now() - begunMs) / 1000;
       const completes = voxels.end === end ? chunks : undefined;
       const crc = crc32(payload);
-      this.#say(
-        { type: "result", job, voxels, completes, crc, timings: this.#takeTimings() },
-        payload,
-      );
-      await this.#context.connection.writable();
+      const timings = this.#takeTimings();
+      this.#context.say({ type: "result", job, epoch, voxels, completes, crc, timings }, payload);
+      await this.#context.writable();
     }
+    if (!this.#isClosed) this.#context.step({ type: "RunSent", job, epoch, bytes });
   }
 
   #takeTimings() {

@@ -67,6 +67,17 @@ export class BlockFetcher {
     return true;
   }
 
+  /** What was asked for will not come: it has to be needed again. */
+  forgetWanted(): void {
+    for (const [block, at] of this.#states.entries()) {
+      if (at !== state.wanted) continue;
+      this.#states[block] = state.absent;
+      this.#received[block] = 0;
+    }
+    this.#queue.length = 0;
+    this.#asked = 0;
+  }
+
   /** The voxel up to which everything from `voxel` on is here. */
   hereUntil(voxel: number): number {
     const { blockVoxels, voxelCount } = this.#layout;

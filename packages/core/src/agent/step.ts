@@ -161,11 +161,11 @@ function chunksFitted(
     for (const fresh of job.ready.remove(range)) job.fitted.add(fresh);
   }
   askForWork(state, job, effects);
-  if (job.fitted.size === 0 || job.isGathering || job.isSending) return;
   if (job.ready.size === 0) {
     sendNext(job, effects);
     return;
   }
+  if (job.fitted.size === 0 || job.isGathering || job.isSending) return;
   job.isGathering = true;
   effects.push({ type: "Gather", job: job.job });
 }

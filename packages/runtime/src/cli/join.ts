@@ -95,48 +95,50 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
     objectMemoryBytes: memory.limitBytes,
     version,
   };
-  const connect = async () =>
-    new Agent(await dial(join, "agent"), {
-      // Each connection is another incarnation: words of an earlier one cannot be taken for it.
-      host: { ...host, agent: newId() },
-      memory,
-      kernelModules,
-      log: (sentence) => log.info(sentence),
-    });
+  const agent = new Agent({ host, memory, kernelModules, log: (sentence) => log.info(sentence) });
+  // Each connection is another incarnation: words of an earlier one cannot be taken for it.
+  const attach = async () => {
+    const connection = await dial(join, "agent");
+    return { ended: agent.attach(connection, newId()) };
+  };
   const signal = firstSignal();
-  let agent = await connect();
-  const leaveRegister = register(joinText);
-  watchLifeline(() => {
-    leaveRegister();
-    process.exit(exitCodes.done);
-  });
-  log.info(`joined the head at ${join.host}:${join.port} with ${slots} slots`);
-  if (!isChild()) process.stdout.write(`joined ${join.host}:${join.port} with ${slots} slots\n`);
   try {
-    for (;;) {
-      const ended = await Promise.race([
-        agent.ended.then((reason) => ({ reason })),
-        signal.then((name) => ({ name })),
-      ]);
-      if ("name" in ended) {
-        log.info(`${ended.name}: finishes what is begun and leaves`);
-        await agent.drain(drainTimeoutMs);
-        return ended.name === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
+    let { ended } = await attach();
+    const leaveRegister = register(joinText);
+    watchLifeline(() => {
+      leaveRegister();
+      process.exit(exitCodes.done);
+    });
+    log.info(`joined the head at ${join.host}:${join.port} with ${slots} slots`);
+    if (!isChild()) process.stdout.write(`joined ${join.host}:${join.port} with ${slots} slots\n`);
+    try {
+      for (;;) {
+        const end = await Promise.race([
+          ended.then((reason) => ({ reason })),
+          signal.then((name) => ({ name })),
+        ]);
+        if ("name" in end) {
+          log.info(`${end.name}: finishes what is begun and leaves`);
+          await agent.drain(drainTimeoutMs);
+          return end.name === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
+        }
+        if (end.reason === headStopsReason) {
+          log.info("the head has stopped");
+          return exitCodes.done;
+        }
+        log.warn(
+          `lost the head (${end.reason}); trying for ${reconnectLimitMs / 1000} s to find it again`,
+        );
+        const again = await reconnect(attach, signal);
+        if (again === undefined) return exitCodes.interrupted;
+        ended = again.ended;
+        log.info("found the head again");
       }
-      if (ended.reason === headStopsReason) {
-        log.info("the head has stopped");
-        return exitCodes.done;
-      }
-      log.warn(
-        `lost the head (${ended.reason}); trying for ${reconnectLimitMs / 1000} s to find it again`,
-      );
-      const again = await reconnect(connect, signal);
-      if (again === undefined) return exitCodes.interrupted;
-      agent = again;
-      log.info("found the head again");
+    } finally {
+      leaveRegister();
     }
   } finally {
-    leaveRegister();
+    await agent.stop();
   }
 }
 
@@ -158,10 +160,10 @@ function register(joinText: string): () => void {
 }
 
 /** Tries until the head answers; undefined when a signal came first. Throws the last error when time is up. */
-async function reconnect(
-  connect: () => Promise<Agent>,
+async function reconnect<T>(
+  connect: () => Promise<T>,
   signal: Promise<NodeJS.Signals>,
-): Promise<Agent | undefined> {
+): Promise<T | undefined> {
   const untilMs = Date.now() + reconnectLimitMs;
   let isAsked = false;
   void signal.then(() => {

@@ -342,7 +342,7 @@ export class Head {
         this.#toAgent(effect.agent, { ...effect, type: "lease" });
         return;
       case "AdoptJob":
-        this.#toAgent(effect.agent, { ...effect, type: "adopt", keeps: [...effect.keeps] });
+        this.#toAgent(effect.agent, { ...effect, type: "adopt" });
         return;
       case "Recall":
         this.#toAgent(effect.agent, { ...effect, type: "recall" });
