@@ -16,6 +16,7 @@ export * from "./head/invariants.ts";
 export * from "./head/limits.ts";
 export * from "./head/state.ts";
 export * from "./head/step.ts";
+export * from "./head/why.ts";
 export * from "./model.ts";
 export * from "./rangeSet.ts";
 export * from "./session/events.ts";

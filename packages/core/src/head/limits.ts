@@ -16,7 +16,7 @@ export const slowAfterChunks = 3;
 export const slowAfterMs = 1_000;
 
 /** A job whose driver cannot be reached is kept this long. */
-export const driverGraceMs = 60_000;
+export const driverGraceMs = 20_000;
 
 /** Chunks that ran out of memory are tried again so often... */
 export const memoryRetriesLimit = 5;

@@ -279,11 +279,11 @@ describe("the head's scheduler", () => {
     const state = emptyHeadState();
     step(state, { type: "JobSubmitted", request: job(3) });
     step(state, { type: "DriverAway", job: "j" }, 0);
-    expect(step(state, { type: "Tick" }, 59_000)).toEqual([]);
-    step(state, { type: "DriverBack", job: "j", settled: [{ start: 0, end: 2 }] }, 59_500);
-    expect(step(state, { type: "Tick" }, 70_000)).toEqual([]);
+    expect(step(state, { type: "Tick" }, 19_000)).toEqual([]);
+    step(state, { type: "DriverBack", job: "j", settled: [{ start: 0, end: 2 }] }, 19_500);
+    expect(step(state, { type: "Tick" }, 30_000)).toEqual([]);
     expect(state.jobs.get("j")?.settled.size).toBe(2);
-    step(state, { type: "DriverAway", job: "j" }, 70_000);
-    expect(typesOf(step(state, { type: "Tick" }, 140_000))).toEqual(["FailJob"]);
+    step(state, { type: "DriverAway", job: "j" }, 30_000);
+    expect(typesOf(step(state, { type: "Tick" }, 60_000))).toEqual(["FailJob"]);
   });
 });
