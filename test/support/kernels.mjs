@@ -1,7 +1,35 @@
 // Kernels for tests of the engines: simple sums, and kernels that misbehave on purpose.
 import { existsSync, writeFileSync } from "node:fs";
+import { isMainThread } from "node:worker_threads";
 
 export const kernelHash = () => "test";
+
+/** What a kernel does at a voxel whose first sample is negative. */
+const misdeeds = {
+  throws() {
+    throw new Error("this voxel cannot be fitted");
+  },
+  exits() {
+    process.exit(9);
+  },
+  /** Ends a process of its own; in a thread, where that cannot be, it ends the thread. */
+  aborts() {
+    if (isMainThread) process.abort();
+    process.exit(9);
+  },
+  diesOnce({ flag }) {
+    if (existsSync(flag)) return;
+    writeFileSync(flag, "");
+    process.exit(9);
+  },
+  loops() {
+    for (;;);
+  },
+  allocates() {
+    const kept = [];
+    for (;;) kept.push(new Array(100_000).fill(kept.length));
+  },
+};
 
 /** Sum of the samples of each voxel, and its negative, after `work` rounds of square roots. */
 function sums({ width, work }) {
@@ -13,25 +41,21 @@ function sums({ width, work }) {
     out[0][row] = sum;
     out[1][row * 2] = busy;
     out[1][row * 2 + 1] = -busy;
-    out[2][row] = 0;
+    if (out.length > 2) out[2][row] = 0;
   };
 }
 
 export function createKernel(name, parameters) {
   if (name === "diesAtStart") process.exit(9);
+  if (name === "loopsAtStart") misdeeds.loops();
   const fitVoxel = sums(parameters);
-  const { poison, flag } = parameters;
+  const { width } = parameters;
   return {
     fit(signals, first, count, out, outFirst) {
       for (let i = 0; i < count; i++) {
-        const row = outFirst + i;
-        if (row === poison && name === "throws") throw new Error("this voxel cannot be fitted");
-        if (row === poison && name === "diesAlways") process.exit(9);
-        if (row === poison && name === "diesOnce" && !existsSync(flag)) {
-          writeFileSync(flag, "");
-          process.exit(9);
-        }
-        fitVoxel(signals, first + i, out, row);
+        const voxel = first + i;
+        if (signals[voxel * width] < 0) misdeeds[name]?.(parameters);
+        fitVoxel(signals, voxel, out, outFirst + i);
       }
     },
   };

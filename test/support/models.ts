@@ -4,17 +4,26 @@ const module = new URL("./kernels.mjs", import.meta.url).href;
 
 export interface TestModelOptions {
   readonly voxels: number;
-  readonly kernel?: "sums" | "throws" | "diesOnce" | "diesAlways" | "diesAtStart";
+  readonly kernel?:
+    | "sums"
+    | "throws"
+    | "exits"
+    | "aborts"
+    | "diesOnce"
+    | "loops"
+    | "allocates"
+    | "diesAtStart"
+    | "loopsAtStart";
   readonly work?: number;
-  /** The voxel at which a bad kernel misbehaves. */
-  readonly poison?: number;
+  /** The voxels at which a bad kernel misbehaves: their first sample is negative. */
+  readonly poison?: readonly number[];
   readonly flag?: string;
   readonly voxelsPerSlab?: number;
 }
 
 /** A model over made-up signals whose answers are easily known. */
 export function testModel(options: TestModelOptions): ChunkedModel {
-  const { voxels, kernel = "sums", work = 10, poison = -1, flag = "" } = options;
+  const { voxels, kernel = "sums", work = 10, poison = [], flag = "" } = options;
   const width = 5;
   const voxelsPerSlab = options.voxelsPerSlab ?? voxels;
   const slabs: SharedArrayBuffer[] = [];
@@ -23,6 +32,9 @@ export function testModel(options: TestModelOptions): ChunkedModel {
     const slab = new SharedArrayBuffer(count * width * 4);
     const samples = new Float32Array(slab);
     for (let i = 0; i < samples.length; i++) samples[i] = ((first * width + i) * 7919) % 1009;
+    for (const voxel of poison) {
+      if (voxel >= first && voxel < first + count) samples[(voxel - first) * width] = -1;
+    }
     slabs.push(slab);
   }
   return {
@@ -33,6 +45,6 @@ export function testModel(options: TestModelOptions): ChunkedModel {
       { name: "pair", width: 2, dtype: "float64", units: "1" },
       { name: "status", width: 1, dtype: "uint8", units: "1" },
     ],
-    kernel: { module, name: kernel, hash: "test", parameters: { width, work, poison, flag } },
+    kernel: { module, name: kernel, hash: "test", parameters: { width, work, flag } },
   };
 }

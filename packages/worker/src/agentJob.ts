@@ -115,7 +115,7 @@ export class AgentJob {
           parameters: decodeValue(payload),
           voxelCount: spec.voxelCount,
           signals: { ...spec.signals, ...signals },
-          outputs: spec.outputs.map(({ dtype }, i) => ({ dtype, buffer: outputs[i] })),
+          outputs: spec.outputs.map((field, i) => ({ ...field, buffer: outputs[i] })),
           board,
         },
         slots,
@@ -137,8 +137,12 @@ export class AgentJob {
       case "FetchSignals":
         this.#fetch(effect.chunks);
         return;
-      case "MakeReady":
       case "RunCarefully":
+        for (let chunk = effect.chunks.start; chunk < effect.chunks.end; chunk++) {
+          this.#context.pool.runCarefully(this.spec.job, chunk);
+        }
+        return;
+      case "MakeReady":
         this.#board.makeReady(effect.chunks.start, effect.chunks.end);
         this.#context.pool.go(this.spec.job);
         return;

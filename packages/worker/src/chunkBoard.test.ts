@@ -1,19 +1,22 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { boardBytes, ChunkBoard } from "./chunkBoard.ts";
+import { boardBytes, ChunkBoard, carefulSlot } from "./chunkBoard.ts";
+import { SlotWords, unreportedRangesLimit } from "./slotWords.ts";
 
 const newBoard = (chunks: number) => new ChunkBoard(new SharedArrayBuffer(boardBytes(chunks)));
 
 describe("ChunkBoard", () => {
   it("gives every ready chunk to one claimant, whatever is added, lost or withdrawn meanwhile", () => {
     const operation = fc.tuple(
-      fc.constantFrom("ready", "claim", "finish", "die", "withdraw"),
+      fc.constantFrom("ready", "claim", "finish", "die", "withdraw", "careful", "tail"),
       fc.nat(99),
     );
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
         const board = newBoard(100);
+        const words = SlotWords.forSlots(4);
         const state = new Map<number, "ready" | "done" | number>();
+        let searchedGeneration = -1;
         for (const [kind, n] of operations) {
           const slot = n % 4;
           if (kind === "ready" && !state.has(n)) {
@@ -21,24 +24,43 @@ describe("ChunkBoard", () => {
             state.set(n, "ready");
           } else if (kind === "claim") {
             const ready = [...state].filter(([, s]) => s === "ready").map(([chunk]) => chunk);
-            const claimed = board.claim(slot);
+            const claimed = board.claim(slot, words);
             expect(claimed).toBe(ready.length === 0 ? -1 : Math.min(...ready));
-            if (claimed >= 0) state.set(claimed, slot);
+            if (claimed < 0) {
+              searchedGeneration = board.generation;
+            } else {
+              state.set(claimed, slot);
+              expect(words.chunkOf(slot)).toBe(claimed);
+            }
           } else if (kind === "finish") {
             expect(board.finish(n, slot)).toBe(state.get(n) === slot);
             if (state.get(n) === slot) state.set(n, "done");
           } else if (kind === "die") {
-            const held = [...state].filter(([, s]) => s === slot).map(([chunk]) => chunk);
-            expect(board.claimedBy(slot)).toEqual(held.sort((a, b) => a - b));
-            for (const chunk of held) {
-              board.makeReady(chunk, chunk + 1);
-              state.set(chunk, "ready");
-            }
+            const held = state.get(n) === slot;
+            expect(board.isClaimedBy(n, slot)).toBe(held);
+            expect(board.giveBack(n, slot)).toBe(held);
+            if (held) state.set(n, "ready");
           } else if (kind === "withdraw") {
             expect(board.withdraw(n)).toBe(state.get(n) === "ready");
             if (state.get(n) === "ready") state.delete(n);
+          } else if (kind === "careful") {
+            const isFree = typeof state.get(n) !== "number";
+            expect(board.claimCarefully(n)).toBe(isFree);
+            if (isFree) state.set(n, carefulSlot);
+            expect(board.finish(n, carefulSlot)).toBe(state.get(n) === carefulSlot);
+            if (state.get(n) === carefulSlot) state.set(n, "done");
+          } else if (kind === "tail") {
+            const taken = board.withdrawTail(n, 100).flatMap(({ start, end }) => {
+              return Array.from({ length: end - start }, (_, i) => start + i);
+            });
+            const ready = [...state].filter(([chunk, s]) => s === "ready" && chunk >= n);
+            expect(taken).toEqual(ready.map(([chunk]) => chunk).sort((a, b) => a - b));
+            for (const chunk of taken) state.delete(chunk);
           }
-          expect(board.hasReady()).toBe([...state.values()].includes("ready"));
+          // Who searched in vain is told when there is something new.
+          if ([...state.values()].includes("ready")) {
+            expect(board.generation).not.toBe(searchedGeneration);
+          }
         }
         for (const [chunk, s] of state) expect(board.isDone(chunk)).toBe(s === "done");
       }),
@@ -52,5 +74,37 @@ describe("ChunkBoard", () => {
     board.addVoxels(5);
     board.addVoxels(7);
     expect([board.isCancelled, board.voxelsDone]).toEqual([true, 12]);
+  });
+});
+
+describe("SlotWords", () => {
+  it("keep what is done until it is reported, joined where it is consecutive", () => {
+    const words = SlotWords.forSlots(2);
+    for (const chunk of [3, 4, 5, 9, 10]) expect(words.note(1, chunk)).toBe(true);
+    expect(words.unreportedOf(1)).toEqual([3, 6, 9, 11]);
+    expect(words.unreportedOf(0)).toEqual([]);
+    words.reported(1);
+    expect(words.unreportedOf(1)).toEqual([]);
+    const isFull = Array.from({ length: unreportedRangesLimit }, (_, i) => words.note(1, 2 * i));
+    expect(isFull.indexOf(false)).toBe(unreportedRangesLimit - 1);
+    expect(words.unreportedOf(1).at(-1)).toBe(2 * unreportedRangesLimit - 1);
+    expect(words.unreportedOf(0)).toEqual([]);
+  });
+
+  it("tell what a thread has in hand until they are cleared", () => {
+    const words = SlotWords.forSlots(2);
+    expect([words.chunkOf(1), words.isBusy(1)]).toEqual([-1, false]);
+    words.enter(1);
+    words.intend(1, 0);
+    words.begin(1, 32);
+    words.countVoxels(1, 32);
+    expect([words.chunkOf(1), words.isBusy(1), words.batchOf(1), words.voxelsOf(1)]).toEqual([
+      0,
+      true,
+      32,
+      32,
+    ]);
+    words.clear(1);
+    expect([words.chunkOf(1), words.isBusy(1), words.batchOf(1)]).toEqual([-1, false, 0]);
   });
 });

@@ -3,11 +3,17 @@
  * draw indices from it without asking anyone.
  *
  * The word decides: a claim is a compare-and-exchange from `ready`, so that a chunk has one claimant, and what
- * a dead thread had claimed can be read off and made ready again. The hint only shortens the search.
+ * a dead thread had claimed can be made ready again. The hint only shortens the search: no chunk before it is
+ * ready, unless some thread is just about to put it back (see `claim`).
  */
+import type { Range } from "@fascicle/core";
+import type { SlotWords } from "./slotWords.ts";
 
 const word = { absent: 0, ready: 1, done: -1, firstClaim: 2 } as const;
-const header = { cancelled: 0, hint: 1, voxelsDone: 2, words: 16 } as const;
+const header = { cancelled: 0, hint: 1, voxelsDone: 2, generation: 3, words: 16 } as const;
+
+/** The claimant of chunks that run outside the threads; no thread has this number. */
+export const carefulSlot = 2 ** 20;
 
 /** Bytes of a board for `chunkCount` chunks. */
 export const boardBytes = (chunkCount: number) => (header.words + chunkCount) * 4;
@@ -21,68 +27,89 @@ export class ChunkBoard {
     this.chunkCount = this.#words.length - header.words;
   }
 
-  /** Opens chunks `[start, end)` to be drawn. */
+  /** Opens chunks `[start, end)` to be drawn. Only the thread that owns the board calls this. */
   makeReady(start: number, end: number): void {
     for (let index = start; index < end; index++) {
       Atomics.store(this.#words, header.words + index, word.ready);
     }
-    this.rewindTo(start);
+    this.#added(start);
   }
 
-  /** Lets the next search begin at `index` or before. */
-  rewindTo(index: number): void {
+  /** How often chunks were added: who searched in vain before the last time has to search again. */
+  get generation(): number {
+    return Atomics.load(this.#words, header.generation);
+  }
+
+  /** Lets the next search begin at 0, as after the death of a thread that may have left the hint too far. */
+  searchAgain(): void {
+    this.#added(0);
+  }
+
+  /** Takes the first ready chunk for `slot`, whose words in `slots` say so; -1 where there is none. */
+  claim(slot: number, slots: SlotWords): number {
     for (;;) {
+      const generation = this.generation;
       const hint = Atomics.load(this.#words, header.hint);
-      if (hint <= index) return;
-      if (Atomics.compareExchange(this.#words, header.hint, hint, index) === hint) return;
-    }
-  }
-
-  /** Takes the first ready chunk for `slot`; -1 where there is none. */
-  claim(slot: number): number {
-    const hint = Atomics.load(this.#words, header.hint);
-    for (let index = hint; index < this.chunkCount; index++) {
-      const at = header.words + index;
-      if (Atomics.load(this.#words, at) !== word.ready) continue;
-      if (this.#exchange(at, word.ready, word.firstClaim + slot)) {
-        // If it was moved meanwhile, whoever moved it knows better.
-        Atomics.compareExchange(this.#words, header.hint, hint, index + 1);
-        return index;
+      const index = this.#takeFrom(hint, slot, slots);
+      const searched = index < 0 ? this.chunkCount : index + 1;
+      // If it was moved meanwhile, whoever moved it knows better.
+      if (searched > hint) Atomics.compareExchange(this.#words, header.hint, hint, searched);
+      if (this.generation !== generation) {
+        // Chunks were added, perhaps behind this search and before the hint was moved past them.
+        this.#rewindTo(hint);
+        if (index < 0) continue;
       }
+      return index;
     }
-    return -1;
   }
 
   /** Marks a claimed chunk done; false where the claim no longer stands. */
   finish(index: number, slot: number): boolean {
-    return this.#exchange(header.words + index, word.firstClaim + slot, word.done);
+    return this.#exchange(index, word.firstClaim + slot, word.done);
   }
 
   isDone(index: number): boolean {
     return Atomics.load(this.#words, header.words + index) === word.done;
   }
 
+  isClaimedBy(index: number, slot: number): boolean {
+    return Atomics.load(this.#words, header.words + index) === word.firstClaim + slot;
+  }
+
+  /** Hands a claim on from one slot to another; false where `from` has none. */
+  transfer(index: number, from: number, to: number): boolean {
+    return this.#exchange(index, word.firstClaim + from, word.firstClaim + to);
+  }
+
+  /** Makes a claimed chunk ready again; false where `slot` has not claimed it. */
+  giveBack(index: number, slot: number): boolean {
+    if (!this.#exchange(index, word.firstClaim + slot, word.ready)) return false;
+    this.#added(index);
+    return true;
+  }
+
+  /** Claims a chunk for the careful slot, ready or not, and even if it was done once; false where somebody has it. */
+  claimCarefully(index: number): boolean {
+    const claim = word.firstClaim + carefulSlot;
+    return [word.ready, word.absent, word.done].some((from) => this.#exchange(index, from, claim));
+  }
+
   /** Takes a ready chunk off the board (to hand it back); false where it is claimed, done or absent. */
   withdraw(index: number): boolean {
-    return this.#exchange(header.words + index, word.ready, word.absent);
+    return this.#exchange(index, word.ready, word.absent);
   }
 
-  /** Chunks that `slot` has claimed and not finished. Only one thread's death calls for this. */
-  claimedBy(slot: number): number[] {
-    const claimed: number[] = [];
-    for (let index = 0; index < this.chunkCount; index++) {
-      if (Atomics.load(this.#words, header.words + index) === word.firstClaim + slot) {
-        claimed.push(index);
-      }
+  /** Takes every chunk of `[start, end)` that nobody has begun off the board; gives what it took, in order. */
+  withdrawTail(start: number, end: number): Range[] {
+    const taken: { start: number; end: number }[] = [];
+    // From the end: threads draw from the front.
+    for (let index = end - 1; index >= start; index--) {
+      if (!this.withdraw(index)) continue;
+      const last = taken.at(-1);
+      if (last?.start === index + 1) last.start = index;
+      else taken.push({ start: index, end: index + 1 });
     }
-    return claimed;
-  }
-
-  hasReady(): boolean {
-    for (let index = 0; index < this.chunkCount; index++) {
-      if (Atomics.load(this.#words, header.words + index) === word.ready) return true;
-    }
-    return false;
+    return taken.reverse();
   }
 
   /** Stops every thread at its next voxel batch. */
@@ -94,7 +121,7 @@ export class ChunkBoard {
     return Atomics.load(this.#words, header.cancelled) === 1;
   }
 
-  /** Counts fitted voxels, chunks under way included. */
+  /** Counts fitted voxels, chunks under way included; a negative count takes back those of a lost chunk. */
   addVoxels(count: number): void {
     Atomics.add(this.#words, header.voxelsDone, count);
   }
@@ -103,7 +130,32 @@ export class ChunkBoard {
     return Atomics.load(this.#words, header.voxelsDone);
   }
 
-  #exchange(at: number, from: number, to: number): boolean {
-    return Atomics.compareExchange(this.#words, at, from, to) === from;
+  /** Claims the first ready chunk from `from` on; -1 where there is none. */
+  #takeFrom(from: number, slot: number, slots: SlotWords): number {
+    for (let index = from; index < this.chunkCount; index++) {
+      if (Atomics.load(this.#words, header.words + index) !== word.ready) continue;
+      // Said before it is done: should the thread die in between, nobody has to search for what it had.
+      slots.intend(slot, index);
+      if (this.#exchange(index, word.ready, word.firstClaim + slot)) return index;
+    }
+    return -1;
+  }
+
+  /** Chunks from `start` on are ready: first the count, then the hint, so that a search under way sees one of them. */
+  #added(start: number): void {
+    Atomics.add(this.#words, header.generation, 1);
+    this.#rewindTo(start);
+  }
+
+  #rewindTo(index: number): void {
+    for (;;) {
+      const hint = Atomics.load(this.#words, header.hint);
+      if (hint <= index) return;
+      if (Atomics.compareExchange(this.#words, header.hint, hint, index) === hint) return;
+    }
+  }
+
+  #exchange(index: number, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#words, header.words + index, from, to) === from;
   }
 }

@@ -1,5 +1,5 @@
 /** What a pool and its threads say to each other. */
-import type { OutputDtype, SignalDtype } from "@fascicle/core";
+import type { OutputField, SignalDtype } from "@fascicle/core";
 
 /** All that a thread needs to fit chunks of a job; everything large in it is shared memory. */
 export interface ThreadJob {
@@ -15,13 +15,23 @@ export interface ThreadJob {
     readonly voxelsPerSlab: number;
     readonly slabs: readonly SharedArrayBuffer[];
   };
-  readonly outputs: readonly { readonly dtype: OutputDtype; readonly buffer: SharedArrayBuffer }[];
+  readonly outputs: readonly ThreadOutput[];
   /** Memory of the `ChunkBoard`. */
   readonly board: SharedArrayBuffer;
+  /** Higher goes first; jobs of one priority share a thread's time equally. Default 0. */
+  readonly priority?: number | undefined;
+  /** A voxel that takes longer is given up; without it none is. */
+  readonly voxelTimeoutMs?: number | undefined;
+}
+
+/** One output, whole. */
+export interface ThreadOutput extends OutputField {
+  readonly buffer: SharedArrayBuffer;
 }
 
 export type ToThread =
-  | { readonly type: "open"; readonly job: ThreadJob }
+  /** `slots` is the memory of the job's `SlotWords`. */
+  | { readonly type: "open"; readonly job: ThreadJob; readonly slots: SharedArrayBuffer }
   /** There may be ready chunks. */
   | { readonly type: "go"; readonly job: string }
   | { readonly type: "close"; readonly job: string };
@@ -34,12 +44,18 @@ export type FromThread =
       readonly ranges: readonly number[];
       readonly computeSeconds: number;
     }
-  /** Found nothing to draw. */
-  | { readonly type: "idle"; readonly job: string }
-  | { readonly type: "closed"; readonly job: string }
+  /** Found nothing to draw; `generation` is the board's from before the search. */
+  | { readonly type: "idle"; readonly job: string; readonly generation: number }
+  /** The kernel threw on this chunk, which stays claimed. */
   | {
-      readonly type: "failed";
+      readonly type: "threw";
       readonly job: string;
       readonly chunk: number;
       readonly reason: string;
-    };
+    }
+  /** The kernel could not be made. */
+  | { readonly type: "failed"; readonly job: string; readonly reason: string };
+
+/** What was thrown, as a reason. */
+export const reasonOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

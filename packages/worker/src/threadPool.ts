@@ -1,68 +1,38 @@
 /** Threads that stay warm from fit to fit. One thread is one slot. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { ChunkBoard } from "./chunkBoard.ts";
+import { kernelHeapMebibytes, letGoMs, letGoPollMs } from "./limits.ts";
+import { PoolJob, type PoolJobHandlers, type ThreadEnd } from "./poolJob.ts";
 import type { FromThread, ThreadJob, ToThread } from "./threadMessages.ts";
 
-/** A chunk that has cost this many threads is not tried again; nor is a job whose threads die this often before any chunk. */
-const crashLimit = 3;
-
-export interface PoolJobHandlers {
-  /** Chunks are done; `ranges` holds pairs of start and end. */
-  onReceipt(ranges: readonly number[], computeSeconds: number): void;
-  /** A thread found nothing to draw. */
-  onIdle(): void;
-  /** The job cannot go on; nothing more is called. */
-  onFailed(chunk: number, reason: string): void;
-}
-
 interface Slot {
-  worker: Worker;
+  /** Undefined where a thread was ended and no job needs another. */
+  worker: Worker | undefined;
+  /** Why its thread will have ended, if it does. */
+  end: ThreadEnd;
   /** Jobs of which this thread found nothing left to draw. */
   readonly idle: Set<string>;
-}
-
-interface PoolJob {
-  readonly spec: ThreadJob;
-  readonly board: ChunkBoard;
-  readonly slots: number;
-  readonly handlers: PoolJobHandlers;
-  readonly crashes: Map<number, number>;
-  /** Chunks begun again after their thread died. */
-  retried: number;
-  /** Threads that died for it while they held no chunk. */
-  idleDeaths: number;
-  /** Slots whose thread has not answered the close. */
-  readonly closing: Set<number>;
-  closed: (() => void) | undefined;
 }
 
 export class ThreadPool {
   readonly #slots: Slot[] = [];
   readonly #jobs = new Map<string, PoolJob>();
+  readonly #closing = new Set<string>();
 
   /** Threads that exist. */
   get size(): number {
-    return this.#slots.length;
+    return this.#slots.filter(({ worker }) => worker !== undefined).length;
   }
 
   /** Opens a job on `slots` threads (started where there are too few); they draw at once. */
   open(spec: ThreadJob, slots: number, handlers: PoolJobHandlers): void {
-    const board = new ChunkBoard(spec.board);
-    const crashes = new Map<number, number>();
-    const closing = new Set<number>();
-    this.#jobs.set(spec.job, {
-      spec,
-      board,
-      slots,
-      handlers,
-      crashes,
-      retried: 0,
-      idleDeaths: 0,
-      closing,
-      closed: undefined,
-    });
-    while (this.#slots.length < slots) this.#slots.push(this.#start(this.#slots.length));
-    for (let slot = 0; slot < slots; slot++) this.#tell(slot, { type: "open", job: spec });
+    const job = new PoolJob(spec, slots, handlers, (slot) => void this.#stop(slot, "timedOut"));
+    this.#jobs.set(spec.job, job);
+    for (let slot = 0; slot < slots; slot++) {
+      this.#slots[slot] ??= { worker: undefined, end: "died", idle: new Set() };
+      this.#slots[slot].worker ??= this.#start(slot);
+      this.#openIn(slot, job);
+    }
     this.#keepAlive();
   }
 
@@ -73,6 +43,14 @@ export class ThreadPool {
     }
   }
 
+  /**
+   * Runs a chunk that is leased and not begun (ready on the board, or not yet there) in a process of its own, voxel by
+   * voxel; it ends in a receipt like any other. False where a thread has it already.
+   */
+  runCarefully(job: string, chunk: number): boolean {
+    return this.#jobs.get(job)?.runCarefully(chunk) ?? false;
+  }
+
   /** Threads that have something of this job to do. */
   busySlots(job: string): number {
     const open = this.#jobs.get(job);
@@ -80,24 +58,31 @@ export class ThreadPool {
     return this.#slots.slice(0, open.slots).filter(({ idle }) => !idle.has(job)).length;
   }
 
-  /** Chunks of the job that were begun again because their thread died. */
+  /** Chunks of the job that were begun again, because their thread was lost or their kernel threw. */
   retriedOf(job: string): number {
     return this.#jobs.get(job)?.retried ?? 0;
   }
 
-  /** Ends a job; resolves when no thread can touch its memory any more. */
+  /** Voxels of the job that were given up because the kernel crashed on them. */
+  crashedVoxelsOf(job: string): number {
+    return this.#jobs.get(job)?.crashedVoxels ?? 0;
+  }
+
+  /** Voxels of the job that were given up because they took too long. */
+  timedOutVoxelsOf(job: string): number {
+    return this.#jobs.get(job)?.timedOutVoxels ?? 0;
+  }
+
+  /** Ends a job, whatever its kernel is doing; resolves when nothing can touch its memory any more. */
   async close(id: string): Promise<void> {
     const job = this.#jobs.get(id);
-    if (job === undefined || job.closed !== undefined) return;
-    job.board.cancel();
-    await new Promise<void>((resolve) => {
-      job.closed = resolve;
-      for (let slot = 0; slot < job.slots; slot++) {
-        job.closing.add(slot);
-        this.#tell(slot, { type: "close", job: id });
-      }
-    });
+    if (job === undefined || this.#closing.has(id)) return;
+    this.#closing.add(id);
+    const careful = job.end();
+    for (let slot = 0; slot < job.slots; slot++) this.#tell(slot, { type: "close", job: id });
+    await Promise.all([careful, this.#letGo(job)]);
     this.#jobs.delete(id);
+    this.#closing.delete(id);
     for (const { idle } of this.#slots) idle.delete(id);
     this.#keepAlive();
   }
@@ -105,120 +90,107 @@ export class ThreadPool {
   /** Ends all threads. */
   async end(): Promise<void> {
     const slots = this.#slots.splice(0);
-    await Promise.all(slots.map(({ worker }) => worker.terminate()));
+    const jobs = [...this.#jobs.values()];
+    await Promise.all([
+      ...jobs.map((job) => job.end()),
+      ...slots.map(({ worker }) => worker?.terminate()),
+    ]);
   }
 
-  #start(slot: number): Slot {
+  #start(slot: number): Worker {
     const worker = new Worker(new URL("./threadMain.js", import.meta.url), {
       workerData: { slot },
+      resourceLimits: { maxOldGenerationSizeMb: kernelHeapMebibytes },
     });
     worker.on("message", (message: FromThread) => this.#received(slot, message));
     let reason = "it ended by itself";
     worker.on("error", (error) => {
       reason = error.message;
     });
-    worker.on("exit", () => this.#died(slot, worker, reason));
-    return { worker, idle: new Set() };
+    worker.on("exit", () => this.#ended(slot, worker, reason));
+    this.#slots[slot].end = "died";
+    return worker;
   }
 
   #tell(slot: number, message: ToThread): void {
-    this.#slots[slot].worker.postMessage(message);
+    this.#slots[slot].worker?.postMessage(message);
+  }
+
+  #openIn(slot: number, { spec, words }: PoolJob): void {
+    this.#tell(slot, { type: "open", job: spec, slots: words.memory });
   }
 
   #received(slot: number, message: FromThread): void {
     const job = this.#jobs.get(message.job);
-    if (job === undefined) return;
+    if (job === undefined || job.hasEnded) return;
     switch (message.type) {
       case "receipt":
-        job.handlers.onReceipt(message.ranges, message.computeSeconds);
+        job.receipt(message.ranges, message.computeSeconds);
         return;
       case "idle":
         this.#slots[slot].idle.add(message.job);
-        job.handlers.onIdle();
-        // A thread that searched while chunks were added may have missed them.
-        if (!job.board.isCancelled && job.board.hasReady()) {
-          job.board.rewindTo(0);
-          this.go(message.job);
-        }
+        job.idle();
+        // Chunks that were added after its search are not forgotten.
+        if (message.generation !== job.board.generation) this.go(message.job);
+        return;
+      case "threw":
+        job.threw(message.chunk, slot);
         return;
       case "failed":
-        job.board.cancel();
-        job.handlers.onFailed(message.chunk, message.reason);
-        return;
-      case "closed":
-        this.#slotClosed(job, slot);
+        job.fail(-1, message.reason);
     }
   }
 
-  #slotClosed(job: PoolJob, slot: number): void {
-    job.closing.delete(slot);
-    if (job.closing.size === 0) job.closed?.();
+  /** Resolves when no thread is at a job that has ended; those that do not leave it in time are ended. */
+  async #letGo(job: PoolJob): Promise<void> {
+    const busySlots = () => [...this.#slots.keys()].filter((slot) => this.#isAt(slot, job));
+    const untilMs = performance.now() + letGoMs;
+    while (busySlots().length > 0 && performance.now() < untilMs) await sleep(letGoPollMs);
+    await Promise.all(busySlots().map((slot) => this.#stop(slot, "stopped")));
   }
 
-  /** A thread is gone: its jobs go on with a new one, and what it had claimed is drawn again. */
-  #died(slot: number, worker: Worker, reason: string): void {
-    if (this.#slots[slot]?.worker !== worker) return;
-    if (this.#jobs.size === 0) {
-      // Nobody needs it now: it is started again with the next job.
-      for (const idle of this.#slots.splice(slot)) void idle.worker.terminate();
-      return;
-    }
-    this.#slots[slot] = this.#start(slot);
-    for (const [id, job] of this.#jobs) {
-      if (slot >= job.slots) continue;
-      if (job.closed !== undefined) {
-        this.#slotClosed(job, slot);
-        continue;
-      }
-      const reasonToStop = this.#blame(job, slot, reason);
-      if (reasonToStop !== undefined) {
-        job.board.cancel();
-        job.handlers.onFailed(reasonToStop.chunk, reasonToStop.reason);
-        continue;
-      }
-      this.#accountDone(job);
-      this.#tell(slot, { type: "open", job: job.spec });
-      this.go(id);
+  #isAt(slot: number, job: PoolJob): boolean {
+    return slot < job.slots && this.#slots[slot].worker !== undefined && job.isBusy(slot);
+  }
+
+  /** Ends a thread, whatever it is doing; resolves when it is gone. */
+  async #stop(slot: number, end: ThreadEnd): Promise<void> {
+    const { worker } = this.#slots[slot];
+    if (worker === undefined) return;
+    this.#slots[slot].end = end;
+    await worker.terminate();
+  }
+
+  /** A thread is gone: the jobs that need it go on with a new one. */
+  #ended(index: number, worker: Worker, reason: string): void {
+    const slot = this.#slots[index];
+    if (slot?.worker !== worker) return;
+    slot.worker = undefined;
+    slot.idle.clear();
+    const jobs = [...this.#jobs.values()].filter((job) => index < job.slots);
+    if (slot.end === "died") this.#blameForNothing(index, jobs, reason);
+    for (const job of jobs) job.threadGone(index, slot.end);
+    const open = jobs.filter((job) => !job.hasEnded);
+    if (open.length > 0) slot.worker = this.#start(index);
+    for (const job of open) {
+      this.#openIn(index, job);
+      this.go(job.spec.job);
     }
     this.#keepAlive();
   }
 
-  /** Makes what a dead thread had claimed ready again; gives a reason where that has been done often enough. */
-  #blame(
-    job: PoolJob,
-    slot: number,
-    reason: string,
-  ): { chunk: number; reason: string } | undefined {
-    const claimed = job.board.claimedBy(slot);
-    if (claimed.length === 0 && ++job.idleDeaths >= crashLimit * job.slots) {
-      return { chunk: -1, reason: `its threads die before they begin (${reason})` };
-    }
-    for (const chunk of claimed) {
-      const crashes = (job.crashes.get(chunk) ?? 0) + 1;
-      job.crashes.set(chunk, crashes);
-      if (crashes >= crashLimit) {
-        return { chunk, reason: `its thread died ${crashes} times (${reason})` };
-      }
-      job.retried++;
-      job.board.makeReady(chunk, chunk + 1);
-    }
-    return undefined;
-  }
-
-  /** Chunks that a dead thread had finished and not yet reported: their bytes are in place, so they count. */
-  #accountDone(job: PoolJob): void {
-    const ranges: number[] = [];
-    for (let chunk = 0; chunk < job.board.chunkCount; chunk++) {
-      if (job.board.isDone(chunk)) ranges.push(chunk, chunk + 1);
-    }
-    job.handlers.onReceipt(ranges, 0);
+  /** A thread died: if it was at no chunk, this is laid to the job it was at, or to all if it was at none. */
+  #blameForNothing(slot: number, jobs: readonly PoolJob[], reason: string): void {
+    if (jobs.some((job) => job.hasChunk(slot))) return;
+    const at = jobs.filter((job) => job.isBusy(slot));
+    for (const job of at.length > 0 ? at : jobs) job.diedBeforeBegin(reason);
   }
 
   /** Idle threads do not keep the process from ending. */
   #keepAlive(): void {
     for (const { worker } of this.#slots) {
-      if (this.#jobs.size > 0) worker.ref();
-      else worker.unref();
+      if (this.#jobs.size > 0) worker?.ref();
+      else worker?.unref();
     }
   }
 }

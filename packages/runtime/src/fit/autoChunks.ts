@@ -28,7 +28,11 @@ export async function measureVoxel(model: ChunkedModel): Promise<number> {
   );
   const fitOne = (voxel: number) => {
     const { slab, first } = nextBatch(voxel, voxel + 1, signals.voxelsPerSlab, 1);
-    fitter.fit(slabs[slab], first, 1, scratch, 0);
+    try {
+      fitter.fit(slabs[slab], first, 1, scratch, 0);
+    } catch {
+      // A voxel that crashes the kernel has its place in the fit, not in this measure.
+    }
   };
   const count = Math.min(probeVoxels, signals.voxelCount);
   const at = (i: number) => Math.floor((i * signals.voxelCount) / count);

@@ -83,13 +83,12 @@ function threadJob({ model, outputs }: EngineTask, board: SharedArrayBuffer) {
     parameters: model.kernel.parameters,
     voxelCount: model.signals.voxelCount,
     signals: model.signals,
-    outputs: model.outputs.map(({ dtype }, i) => ({ dtype, buffer: outputs[i] })),
+    outputs: model.outputs.map((field, i) => ({ ...field, buffer: outputs[i] })),
     board,
   };
 }
 
 function failure(model: string, chunk: number, reason: string): string {
-  return chunk < 0
-    ? `The ${model} fit could not begin: ${sentence(reason)}`
-    : `The ${model} fit failed in chunk ${chunk}: ${sentence(reason)}`;
+  const what = chunk < 0 ? "could not begin" : "failed";
+  return `The ${model} fit ${what}: ${sentence(reason)}`;
 }

@@ -1,9 +1,9 @@
 /** The serial engine: one thread, this one; the measure that the others are held against. */
-import { chunkStart, type KernelModule } from "@fascicle/core";
-import { nextBatch, outputView, signalView } from "@fascicle/object-store";
+import { chunkStart } from "@fascicle/core";
+import { nextBatch } from "@fascicle/object-store";
 import { abortReason } from "../errors.ts";
+import { BatchFitter } from "./batchFitter.ts";
 import type { Engine } from "./engine.ts";
-import { kernelModuleUrl } from "./kernelModules.ts";
 
 /** Voxels between two looks at the clock. */
 const batchVoxels = 32;
@@ -13,20 +13,17 @@ const turnMs = 20;
 const breathe = () => new Promise((resolve) => setImmediate(resolve));
 
 export const serialEngine: Engine = async ({ model, chunkCount, outputs, signal, progress }) => {
-  const { signals, kernel } = model;
-  const module = (await import(kernelModuleUrl(kernel.module))) as KernelModule;
-  const fitter = module.createKernel(kernel.name, kernel.parameters);
-  const slabs = signals.slabs.map((slab) => signalView(signals.dtype, slab));
-  const views = model.outputs.map(({ dtype }, i) => outputView(dtype, outputs[i]));
+  const { signals } = model;
+  const fitter = await BatchFitter.make(model, outputs);
   const begunMs = performance.now();
   let breathedMs = begunMs;
   let awayMs = 0;
   for (let chunk = 0; chunk < chunkCount; chunk++) {
     const end = chunkStart(signals.voxelCount, chunkCount, chunk + 1);
     for (let voxel = chunkStart(signals.voxelCount, chunkCount, chunk); voxel < end; ) {
-      const { slab, first, count } = nextBatch(voxel, end, signals.voxelsPerSlab, batchVoxels);
-      fitter.fit(slabs[slab], first, count, views, voxel);
-      voxel += count;
+      const batch = nextBatch(voxel, end, signals.voxelsPerSlab, batchVoxels);
+      fitter.fit(batch, voxel);
+      voxel += batch.count;
       const nowMs = performance.now();
       if (nowMs - breathedMs < turnMs) continue;
       progress.update(voxel, 1, nowMs);

@@ -1,0 +1,28 @@
+/** Limits of what runs kernels. */
+
+/** Heap of one thread or careful process, MiB: a kernel that needs more dies of it, and not the host. */
+export const kernelHeapMebibytes = 512;
+
+/** A job whose threads, or careful processes, die this often each before they begin is given up. */
+export const deathsBeforeBeginLimit = 3;
+
+/** A chunk that has cost this many threads is run carefully. The first death blames nobody. */
+export const threadDeathsPerChunk = 2;
+
+/** Careful processes of one job at a time. */
+export const carefulProcessesLimit = 4;
+
+/** Voxels whose signals are sent to a careful process at a time. */
+export const carefulBatchVoxels = 256;
+
+/** Milliseconds that a thread has to let go of a job by itself; then it is ended. */
+export const letGoMs = 80;
+
+/** Milliseconds between two looks at threads that have not let go. */
+export const letGoPollMs = 5;
+
+/** Milliseconds between two looks at threads that may overrun a voxel's time-out: a quarter of it, within these. */
+export const watchIntervalMs = { least: 10, most: 250 } as const;
+
+/** A timer that goes off this many milliseconds late tells of a process that stood still, not of a slow voxel. */
+export const lateTimerMs = 1_000;
