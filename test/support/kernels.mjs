@@ -25,6 +25,11 @@ const misdeeds = {
   loops() {
     for (;;);
   },
+  /** Throws in a thread and loops in a process of its own. */
+  loopsWhenAlone() {
+    if (isMainThread) misdeeds.loops();
+    misdeeds.throws();
+  },
   allocates() {
     const kept = [];
     for (;;) kept.push(new Array(100_000).fill(kept.length));

@@ -11,6 +11,7 @@ export interface TestModelOptions {
     | "aborts"
     | "diesOnce"
     | "loops"
+    | "loopsWhenAlone"
     | "allocates"
     | "diesAtStart"
     | "loopsAtStart";

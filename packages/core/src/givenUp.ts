@@ -5,7 +5,7 @@ import type { OutputField, OutputView } from "./model.ts";
 export const crashedVoxelsAllowed = 100;
 export const crashedShareAllowed = 0.01;
 /** A kernel that has crashed on so many voxels and fitted none is broken: there is no point in going on. */
-export const crashesBeforeAnyFitted = 20;
+export const crashesBeforeAnyFitted = 10;
 
 /** The most voxels of a fit that may crash before the fit fails. */
 export const crashedVoxelsLimit = (voxelCount: number) =>

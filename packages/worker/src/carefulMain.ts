@@ -1,14 +1,8 @@
 /**
  * The body of a careful process: fits one voxel after the other and says so after each, so that whatever the kernel
  * does to the process, it is known at which voxel.
- *
- * It ends with the process that started it, however that ends and whatever the kernel is doing: a thread of its own
- * waits for the end of stdin, which nobody writes to.
  */
-import { once } from "node:events";
-import { createReadStream } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { isMainThread, Worker } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import type { KernelModule, OutputView, VoxelKernel } from "@fascicle/core";
 import { bytesPerValue, outputRowBytes, outputView, signalView } from "@fascicle/object-store";
 import type { CarefulSpec, FromCareful, ToCareful } from "./carefulMessages.ts";
@@ -61,31 +55,16 @@ function say(message: FromCareful): Promise<void> {
   return new Promise((resolve) => process.send!(message, undefined, undefined, () => resolve()));
 }
 
-async function serve(): Promise<void> {
-  const lifeline = new Worker(fileURLToPath(import.meta.url));
-  await once(lifeline, "online");
-  let kernel: CarefulKernel | undefined;
-  process.on("message", async (message: ToCareful) => {
-    if (message.type === "fit") return await kernel?.fit(message.signals);
-    try {
-      kernel = await CarefulKernel.make(message.spec);
-      await say({ type: "opened" });
-    } catch (error) {
-      await say({ type: "failed", reason: reasonOf(error) });
-    }
-  });
-}
-
-/** Waits for the end of whoever holds the other end of stdin. */
-function watchParent(): void {
-  const end = () => process.kill(process.pid, "SIGKILL");
-  createReadStream("", { fd: 0 }).on("end", end).on("error", end).resume();
-}
-
-if (isMainThread) {
-  // Ctrl-C reaches every process of the terminal; when this one ends is its parent's business.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
-  void serve();
-} else {
-  watchParent();
-}
+// Ctrl-C reaches every process of the terminal; when this one ends is its parent's business.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+new Worker(new URL("./carefulLifeline.js", import.meta.url));
+let kernel: CarefulKernel | undefined;
+process.on("message", async (message: ToCareful) => {
+  if (message.type === "fit") return await kernel?.fit(message.signals);
+  try {
+    kernel = await CarefulKernel.make(message.spec);
+    await say({ type: "opened" });
+  } catch (error) {
+    await say({ type: "failed", reason: reasonOf(error) });
+  }
+});

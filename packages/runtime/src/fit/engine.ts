@@ -10,6 +10,8 @@ export interface EngineTask {
   /** Threads, or slots of a cluster at most; undefined is all there are. */
   readonly workers: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** A voxel that takes longer is given up; without it none is. */
+  readonly voxelTimeoutMs: number | undefined;
   readonly progress: ProgressMeter;
 }
 

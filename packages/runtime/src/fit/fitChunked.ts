@@ -26,6 +26,11 @@ export interface FitOptions {
   readonly resume?: boolean;
   /** Seconds that a cluster fit waits for a first worker. Default 30. */
   readonly waitSeconds?: number;
+  /**
+   * Seconds after which a voxel is given up (status 7, zeros), even if its kernel never ends. Without it none is, and
+   * the bytes of a fit do not depend on time.
+   */
+  readonly voxelTimeoutSeconds?: number;
   /** Bytes of object memory for the results. */
   readonly objectMemoryBytes?: number;
 }
@@ -73,7 +78,9 @@ export async function fitChunked<M extends ChunkedModel>(
   const memory = new SlabAllocator(options.objectMemoryBytes);
   const outputs = allocateOutputs(model.outputs, voxels, (bytes) => memory.allocate(bytes));
   const progress = new ProgressMeter(voxels, options.onProgress);
-  const task = { model, chunkCount: chunks, outputs, workers, signal, progress };
+  const voxelTimeoutMs =
+    options.voxelTimeoutSeconds === undefined ? undefined : options.voxelTimeoutSeconds * 1000;
+  const task = { model, chunkCount: chunks, outputs, workers, signal, voxelTimeoutMs, progress };
   const report =
     engine === "cluster"
       ? await clusterEngine(task, cluster, options.waitSeconds)

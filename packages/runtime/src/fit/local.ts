@@ -75,7 +75,7 @@ export const localEngine: Engine = async (task) => {
   return report;
 };
 
-function threadJob({ model, outputs }: EngineTask, board: SharedArrayBuffer) {
+function threadJob({ model, outputs, voxelTimeoutMs }: EngineTask, board: SharedArrayBuffer) {
   return {
     job: newId(),
     moduleUrl: kernelModuleUrl(model.kernel.module),
@@ -85,6 +85,7 @@ function threadJob({ model, outputs }: EngineTask, board: SharedArrayBuffer) {
     signals: model.signals,
     outputs: model.outputs.map((field, i) => ({ ...field, buffer: outputs[i] })),
     board,
+    voxelTimeoutMs,
   };
 }
 

@@ -1,0 +1,130 @@
+/** Kernels that throw, exit, abort or eat all memory: the voxel is given up, the rest is fitted, and nothing remains. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ChunkedModel, endLocalThreads, type FitResult, fitChunked } from "@fascicle/runtime";
+import { afterAll, describe, expect, it } from "vitest";
+import { hashOfMaps } from "../support/bytes.ts";
+import { testModel } from "../support/models.ts";
+
+afterAll(endLocalThreads);
+
+/** Careful processes of this process that still run. */
+function carefulProcesses(): string[] {
+  return readdirSync("/proc").filter((pid) => {
+    try {
+      const parent = /^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+      const isOurs = parent === String(process.pid);
+      return isOurs && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("carefulMain");
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** What a fit of the good kernel gives, with zeros and `status` where voxels were given up. */
+async function expected(model: ChunkedModel, givenUp: readonly number[], status: number) {
+  const fit = await fitChunked({ ...model, kernel: { ...model.kernel, name: "sums" } }, 1, {
+    engine: "serial",
+  });
+  for (const voxel of givenUp) {
+    for (const { data, shape } of Object.values(fit.maps)) {
+      data.fill(0, voxel * shape[1], (voxel + 1) * shape[1]);
+    }
+    fit.status[voxel] = status;
+  }
+  return hashOfMaps(fit);
+}
+
+const crashedOf = (fit: FitResult) => fit.receipt.voxelsByStatus.crashed;
+
+describe("a voxel that crashes its kernel", () => {
+  for (const kernel of ["throws", "exits", "aborts", "allocates"] as const) {
+    it(`is given up, and no other: it ${kernel}`, async () => {
+      const poison = { throws: [0, 7, 8, 123, 499], exits: [0, 399], aborts: [0], allocates: [9] }[
+        kernel
+      ];
+      const model = testModel({ voxels: 500, voxelsPerSlab: 200, kernel, poison });
+      const bytes = await expected(model, poison, 6);
+      for (const chunks of kernel === "throws" ? [1, 20, 500] : [20]) {
+        const fit = await fitChunked(model, chunks, { workers: 2 });
+        expect(hashOfMaps(fit)).toBe(bytes);
+        expect(crashedOf(fit)).toBe(poison.length);
+      }
+      expect(carefulProcesses()).toEqual([]);
+    });
+  }
+
+  it("gives the same bytes on the serial engine, where it throws", async () => {
+    const poison = [0, 31, 32, 33, 499];
+    const model = testModel({ voxels: 500, voxelsPerSlab: 200, kernel: "throws", poison });
+    const bytes = await expected(model, poison, 6);
+    for (const chunks of [1, 7, "auto"] as const) {
+      const fit = await fitChunked(model, chunks, { engine: "serial" });
+      expect(hashOfMaps(fit)).toBe(bytes);
+    }
+  });
+
+  it("is not blamed for one death: its chunk is begun again", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "fascicle-test-"));
+    try {
+      const flag = join(folder, "died");
+      const model = testModel({ voxels: 500, kernel: "diesOnce", poison: [123], flag });
+      const fit = await fitChunked(model, 50, { workers: 2 });
+      expect(hashOfMaps(fit)).toBe(await expected(model, [], 0));
+      expect(fit.receipt.attempts.retried).toBe(1);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("fails the fit where there are too many of them, with the kernel's reason, and soon", async () => {
+    const every = Array.from({ length: 3_000 }, (_, voxel) => voxel);
+    for (const engine of ["serial", "local"] as const) {
+      const broken = testModel({ voxels: 3_000, kernel: "throws", poison: every });
+      await expect(fitChunked(broken, 30, { engine })).rejects.toThrow(
+        /^The sums fit failed: the kernel crashed on each of the first 10 voxels: this voxel cannot be fitted\.$/,
+      );
+      const half = every.filter((voxel) => voxel % 2 === 1);
+      const bad = testModel({ voxels: 3_000, kernel: "throws", poison: half });
+      await expect(fitChunked(bad, 30, { engine })).rejects.toThrow(
+        /^The sums fit failed: more than 130 voxels crashed the kernel, the last for this reason: this voxel cannot be fitted\.$/,
+      );
+    }
+    const deadly = testModel({ voxels: 3_000, kernel: "exits", poison: every });
+    await expect(fitChunked(deadly, 1_000, { workers: 2 })).rejects.toThrow(
+      /first 10 voxels: its process ended with exit code 9/,
+    );
+    expect(carefulProcesses()).toEqual([]);
+  });
+
+  it("fails the fit of a model that has no status to tell of it", async () => {
+    for (const engine of ["serial", "local"] as const) {
+      const model = testModel({ voxels: 100, kernel: "throws", poison: [55] });
+      const mute = { ...model, outputs: model.outputs.slice(0, 2) };
+      await expect(fitChunked(mute, 10, { engine })).rejects.toThrow(
+        /failed: voxel 55 crashed the kernel \(this voxel cannot be fitted\), and this model has no status/,
+      );
+    }
+  });
+
+  it("cannot outlive a fit that is aborted while it is looked for", async () => {
+    const controller = new AbortController();
+    const model = testModel({ voxels: 500, kernel: "loopsWhenAlone", poison: [123] });
+    const fit = fitChunked(model, 5, { workers: 2, signal: controller.signal });
+    while (carefulProcesses().length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    controller.abort(new Error("enough"));
+    await expect(fit).rejects.toThrow("enough");
+    expect(carefulProcesses()).toEqual([]);
+  });
+});
+
+describe("a kernel that dies as it is made", () => {
+  it("ends the fit, not the machine", async () => {
+    const stillborn = testModel({ voxels: 500, kernel: "diesAtStart" });
+    await expect(fitChunked(stillborn, 50, { workers: 2 })).rejects.toThrow(
+      /its threads die before they begin/,
+    );
+    expect((await fitChunked(testModel({ voxels: 500 }), 50)).receipt.voxels).toBe(500);
+  });
+});
