@@ -1,12 +1,12 @@
 /** Peers that have the token and mean harm, or are broken: they harm nobody else. */
 import { crc32 } from "node:zlib";
-import { type Connection, dial, parseJoinString } from "@fascicle/transport";
+import { dial, parseJoinString, type Session } from "@fascicle/transport";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { dwiOptions, filesBelow, fixtures, Home, sleep } from "../support/cli.ts";
 
 let home: Home;
 let join: string;
-const peers: Connection[] = [];
+const peers: Session[] = [];
 
 beforeEach(async () => {
   home = new Home();

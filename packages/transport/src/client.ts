@@ -1,129 +1,94 @@
-import { request as httpRequest } from "node:http";
-import WebSocket from "ws";
-import { Connection } from "./connection.ts";
+/** A client's session with a head: dialled, and dialled again when its connection breaks. */
+import type { SessionEnd } from "@fascicle/core";
+import { ConnectError, shakeHands } from "./handshake.ts";
 import type { JoinString } from "./joinString.ts";
-import { handshakeTimeoutMs, messageBytesLimit } from "./limits.ts";
-import { type Challenge, newNonce, protocolVersion, prove, proves, type Role } from "./proof.ts";
+import { redialDelayLimitMs, redialDelayMs } from "./limits.ts";
+import type { Role } from "./proof.ts";
+import { Session, type SessionOwner } from "./session.ts";
+import { Watch } from "./watch.ts";
 
-/** No head was reached, or it refused us. */
-export class ConnectError extends Error {
-  readonly code = "CONNECT";
-  override readonly name = "ConnectError";
-  /** Whether another try may succeed: nobody answered, as opposed to somebody who said no. */
-  readonly isTransient: boolean;
-
-  constructor(message: string, isTransient: boolean) {
-    super(message);
-    this.isTransient = isTransient;
-  }
+/**
+ * Opens a session with a head. Throws `ConnectError` where no head is reached or it refuses. From then on a broken
+ * connection is dialled again until it stands, the head says that it does not know the session, or the time for
+ * it is over (`defaultDetectorLimits` in core); then the session closes.
+ */
+export async function dial(join: JoinString, role: Role): Promise<Session> {
+  const dialler = new Dialler(join, role);
+  await dialler.connect();
+  return dialler.session;
 }
 
-/** Connects to a head and proves the token; checks that the head knows it as well before a word is said. */
-export async function dial(join: JoinString, role: Role): Promise<Connection> {
-  const address = `${join.host.includes(":") ? `[${join.host}]` : join.host}:${join.port}`;
-  const challenge: Challenge = {
-    role,
-    serverNonce: await fetchNonce(join, address),
-    clientNonce: newNonce(),
-  };
-  const socket = new WebSocket(`ws://${address}/connect`, {
-    perMessageDeflate: false,
-    maxPayload: messageBytesLimit,
-    handshakeTimeout: handshakeTimeoutMs,
-    headers: {
-      "X-Fascicle-Protocol": String(protocolVersion),
-      "X-Fascicle-Role": role,
-      "X-Fascicle-Nonce": challenge.serverNonce,
-      "X-Fascicle-Client-Nonce": challenge.clientNonce,
-      "X-Fascicle-Proof": prove(join.token, "client", challenge),
-    },
-  });
-  return new Promise((resolve, reject) => {
-    let isGenuine = false;
-    socket.on("upgrade", (response) => {
-      isGenuine = proves(response.headers["x-fascicle-proof"], join.token, "server", challenge);
-    });
-    socket.on("unexpected-response", (_request, response) => {
-      let reason = "";
-      response.on("data", (data: Buffer) => {
-        reason += data.toString();
-      });
-      response.on("end", () => {
-        reject(new ConnectError(`The head at ${address} refused: ${reason.slice(0, 300)}.`, false));
-        socket.terminate();
-      });
-    });
-    socket.on("error", (error) => reject(unreachable(address, error)));
-    socket.on("open", () => {
-      if (isGenuine) {
-        resolve(new Connection(socket));
-        return;
+class Dialler implements SessionOwner {
+  readonly session: Session;
+  readonly #join: JoinString;
+  readonly #role: Role;
+  readonly #watch = new Watch(() => void this.#redial());
+  readonly #over = new AbortController();
+  #connectedMs = 0;
+  #isDialling = false;
+
+  constructor(join: JoinString, role: Role) {
+    this.#join = join;
+    this.#role = role;
+    this.session = new Session(this);
+  }
+
+  async connect(): Promise<void> {
+    const { session } = this;
+    const hands = await shakeHands(this.#join, this.#role, session.hello(), this.#over.signal);
+    session.attach(hands.connection, hands.hello);
+  }
+
+  onConnected(session: Session): void {
+    this.#connectedMs = performance.now();
+    this.#watch.connected(session);
+  }
+
+  onAway(session: Session): void {
+    this.#watch.away(session);
+  }
+
+  onEnded(session: Session, _end: SessionEnd, _reason: string): void {
+    this.#watch.ended(session);
+    this.#over.abort();
+  }
+
+  /**
+   * Tries for as long as the head is not trusted. Where it is only silent, the old connection stays until a new
+   * one stands: whichever is alive first counts.
+   */
+  async #redial(): Promise<void> {
+    if (this.#isDialling) return;
+    this.#isDialling = true;
+    // A connection that breaks as soon as it stands must not be dialled without a pause.
+    const isFlapping = performance.now() - this.#connectedMs < redialDelayLimitMs;
+    let waitMs = isFlapping ? redialDelayMs : 0;
+    while (this.session.isOpen && this.#watch.isSuspect(this.session)) {
+      await this.#pause(waitMs);
+      waitMs = Math.min(redialDelayLimitMs, Math.max(redialDelayMs, 2 * waitMs));
+      if (!this.session.isOpen || !this.#watch.isSuspect(this.session)) break;
+      try {
+        await this.connect();
+      } catch (error) {
+        if (error instanceof ConnectError && error.isTransient) continue;
+        this.session.forgotten((error as Error).message);
       }
-      socket.terminate();
-      reject(
-        new ConnectError(
-          `What answers at ${address} does not know the token: it is not that head.`,
-          false,
-        ),
-      );
-    });
-  });
-}
-
-function fetchNonce(join: JoinString, address: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = httpRequest(
-      {
-        host: join.host,
-        port: join.port,
-        path: "/challenge",
-        timeout: handshakeTimeoutMs,
-        agent: false,
-      },
-      (response) => {
-        let body = "";
-        response.on("data", (data: Buffer) => {
-          body += data.toString();
-          if (body.length > 10_000) request.destroy(new Error("its answer is not a head's"));
-        });
-        response.on("end", () => {
-          const nonce = nonceOf(body);
-          if (nonce !== undefined) resolve(nonce);
-          else
-            reject(new ConnectError(`What answers at ${address} is not a Fascicle head.`, false));
-        });
-        response.on("error", (error) => reject(unreachable(address, error)));
-      },
-    );
-    request.on("timeout", () =>
-      request.destroy(new Error(`no answer in ${handshakeTimeoutMs / 1000} s`)),
-    );
-    request.on("error", (error) => reject(unreachable(address, error)));
-    request.end();
-  });
-}
-
-function nonceOf(body: string): string | undefined {
-  try {
-    const nonce: unknown = JSON.parse(body)?.nonce;
-    return typeof nonce === "string" ? nonce : undefined;
-  } catch {
-    return undefined;
+    }
+    this.#isDialling = false;
   }
-}
 
-function unreachable(address: string, error: Error & { code?: string }): ConnectError {
-  const reasons: Record<string, string> = {
-    ECONNREFUSED: "nothing listens there",
-    ENOTFOUND: "that name is not known",
-    EAI_AGAIN: "that name cannot be looked up",
-    EHOSTUNREACH: "that host cannot be reached",
-    ENETUNREACH: "that network cannot be reached",
-    ETIMEDOUT: "it does not answer",
-  };
-  const reason = reasons[error.code ?? ""] ?? error.message;
-  return new ConnectError(
-    `No head could be reached at ${address}: ${reason}. Is it running, and is the join string its own?`,
-    true,
-  );
+  /** Waits so long, or until the session is over. */
+  async #pause(waitMs: number): Promise<void> {
+    if (waitMs === 0) return;
+    const { signal } = this.#over;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, waitMs);
+      signal.addEventListener("abort", done, { once: true });
+    });
+  }
 }

@@ -1,140 +1,157 @@
+import type { Duplex } from "node:stream";
 import WebSocket from "ws";
-import { decodeFrame, encodeHeader } from "./frame.ts";
-import {
-  pingIntervalMs,
-  silenceLimitMs,
-  unreadBytesLimit,
-  unsentBytesHighWater,
-} from "./limits.ts";
+import { goodbyeTimeoutMs } from "./limits.ts";
 
-export interface ConnectionHandlers {
-  /** `payload` is the receiver's: it is a view of what came, and nobody writes to it again. */
-  onMessage(message: unknown, payload: Uint8Array): void;
-  /** Called once, with a reason that a user can read. */
-  onClose(reason: string): void;
+/** How a connection ended: it broke, the peer said goodbye, or what came was not the protocol. */
+export interface ConnectionEnding {
+  readonly kind: "broken" | "goodbye" | "garbage";
+  /** For users. */
+  readonly reason: string;
 }
 
-/** The reason that a head gives when it is stopped on purpose. */
-export const headStopsReason = "the head stops";
+export interface ConnectionHandlers {
+  /** A message in the fragments in which it came. May throw: that is the peer's fault. */
+  onFragments(fragments: Buffer[]): void;
+  /** Called once. */
+  onEnd(ending: ConnectionEnding): void;
+}
 
-/** One authenticated WebSocket with a peer that pings, and that is given up when it falls silent. */
+const goodbyeCode = 1000;
+const brokenCode = 1006;
+
+/** One authenticated WebSocket: what a session lives on until it breaks. Nothing is read before `start`. */
 export class Connection {
   readonly #socket: WebSocket;
+  readonly #stream: Duplex;
+  #isCorked = false;
   #handlers: ConnectionHandlers | undefined;
-  #closeReason: string | undefined;
-  #lastHeardMs = Date.now();
-  #lastTickMs = Date.now();
-  readonly #pinger: NodeJS.Timeout;
+  #ending: ConnectionEnding | undefined;
+  #fault: Error | undefined;
+  /** Whether anything at all came since this was last set to false. */
+  wasHeard = false;
 
-  constructor(socket: WebSocket) {
+  /** `stream` is what the WebSocket writes to. */
+  constructor(socket: WebSocket, stream: Duplex) {
     this.#socket = socket;
+    this.#stream = stream;
     socket.binaryType = "fragments";
     socket.on("message", (data, isBinary) => this.#received(data as Buffer[], isBinary));
-    socket.on("ping", () => this.#heard());
-    socket.on("pong", () => this.#heard());
+    socket.on("ping", () => {
+      this.wasHeard = true;
+    });
+    socket.on("pong", () => {
+      this.wasHeard = true;
+    });
     socket.on("error", (error) => {
-      this.#closeReason ??= error.message;
+      this.#fault ??= error;
     });
     socket.on("close", (code, text) => this.#closed(code, text.toString()));
-    this.#pinger = setInterval(() => this.#tick(), pingIntervalMs);
-    // Nothing is read before somebody listens.
     socket.pause();
   }
 
-  /** Starts the flow of messages. */
   start(handlers: ConnectionHandlers): void {
     this.#handlers = handlers;
-    if (this.#socket.readyState === WebSocket.CLOSED) this.#closed(1006, "");
+    if (this.#ending !== undefined) this.#tell(this.#ending);
     else this.#socket.resume();
   }
 
-  get isOpen(): boolean {
-    return this.#socket.readyState === WebSocket.OPEN;
-  }
-
-  /** Bytes given to `send` that the network has not taken yet. */
+  /** Bytes that the network has not taken yet. */
   get unsentBytes(): number {
     return this.#socket.bufferedAmount;
   }
 
-  /** Sends a message; `payload` is sent from where it lies and must not change until `flushed()`. */
-  send(message: unknown, payload?: Uint8Array): void {
-    if (!this.isOpen) return;
-    if (this.unsentBytes > unreadBytesLimit) {
-      this.terminate("the peer does not read what it is sent");
-      return;
-    }
-    const header = encodeHeader(message);
+  /** Both parts are sent from where they lie. */
+  send(header: Buffer, payload?: Uint8Array): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#gather();
     if (payload === undefined || payload.length === 0) {
       this.#socket.send(header, { binary: true });
       return;
     }
     this.#socket.send(header, { binary: true, fin: false });
     this.#socket.send(bufferOver(payload), { binary: true, fin: true });
+    // Bulk data must not wait for the end of a turn that sends more of it.
+    this.#flush();
   }
 
-  /** Resolves when the network has taken enough for more bulk data to be sent, or the connection is gone. */
-  async writable(): Promise<void> {
-    while (this.isOpen && this.#socket.bufferedAmount > unsentBytesHighWater) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+  ping(): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.ping();
   }
 
-  /** Resolves when everything is sent, or the connection is gone. */
-  async flushed(): Promise<void> {
-    while (this.isOpen && this.#socket.bufferedAmount > 0) {
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-  }
-
-  /** Says goodbye with a reason (at most about 120 bytes travel); the peer's `onClose` gets it. */
+  /** Sends a goodbye (about 120 bytes of its reason travel) behind all that was sent, and waits a while for the answer. */
   close(reason: string): void {
-    this.#closeReason ??= reason;
-    this.#socket.close(1000, Buffer.from(reason).subarray(0, 120).toString());
-    // A peer that does not answer the goodbye is not waited for.
-    setTimeout(() => this.#socket.terminate(), 1_000).unref();
+    this.#sayGoodbye(reason);
+    // The process may end with this turn.
+    this.#flush();
+    // Also where nobody has listened yet: the answer must be read.
+    this.#socket.resume();
+    setTimeout(() => this.#socket.terminate(), goodbyeTimeoutMs).unref();
   }
 
-  /** Ends it at once. */
+  /** Ends it at once; a goodbye gets through only where nothing else waits to be sent. */
   terminate(reason: string): void {
-    this.#closeReason ??= reason;
+    this.#sayGoodbye(reason);
+    this.#flush();
     this.#socket.terminate();
   }
 
-  #heard(): void {
-    this.#lastHeardMs = Date.now();
+  /** Ends it without a word: another connection has taken its place. */
+  drop(): void {
+    this.#handlers = undefined;
+    this.#socket.terminate();
+  }
+
+  /** What is sent in one turn goes to the network in one piece. */
+  #gather(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#stream.cork();
+    process.nextTick(() => this.#flush());
+  }
+
+  #flush(): void {
+    if (!this.#isCorked) return;
+    this.#isCorked = false;
+    this.#stream.uncork();
+  }
+
+  #sayGoodbye(reason: string): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#socket.close(goodbyeCode, Buffer.from(reason).subarray(0, 120).toString());
   }
 
   #received(fragments: Buffer[], isBinary: boolean): void {
-    this.#heard();
+    this.wasHeard = true;
     try {
       if (!isBinary) throw new Error("a text message came where only frames are understood");
-      const { message, payload } = decodeFrame(fragments);
-      this.#handlers?.onMessage(message, payload);
+      this.#handlers?.onFragments(fragments);
     } catch (error) {
-      this.close(`protocol error: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-
-  #tick(): void {
-    const nowMs = Date.now();
-    // If this process itself stood still (stopped, suspended), the peer gets a new chance to be heard.
-    if (nowMs - this.#lastTickMs > 2 * pingIntervalMs) this.#lastHeardMs = nowMs;
-    this.#lastTickMs = nowMs;
-    if (nowMs - this.#lastHeardMs > silenceLimitMs) {
-      this.terminate(`nothing was heard for ${Math.round((nowMs - this.#lastHeardMs) / 1000)} s`);
-    } else if (this.isOpen) {
-      this.#socket.ping();
+      const reason = error instanceof Error ? error.message : String(error);
+      this.close(`protocol error: ${reason}`);
+      this.#tell({ kind: "garbage", reason });
     }
   }
 
   #closed(code: number, text: string): void {
-    clearInterval(this.#pinger);
+    this.#ending = this.#endingOf(code, text);
+    this.#tell(this.#ending);
+  }
+
+  #endingOf(code: number, text: string): ConnectionEnding {
+    const fault: (Error & { code?: string }) | undefined = this.#fault;
+    if (fault?.code?.startsWith("WS_ERR")) {
+      return { kind: "garbage", reason: fault.message };
+    }
+    if (code === brokenCode) {
+      return { kind: "broken", reason: fault?.message ?? "the connection broke" };
+    }
+    return { kind: "goodbye", reason: text || `the connection was closed (${code})` };
+  }
+
+  #tell(ending: ConnectionEnding): void {
     const handlers = this.#handlers;
-    if (handlers === undefined) return;
     this.#handlers = undefined;
-    const fallback = code === 1006 ? "the connection broke" : `the connection was closed (${code})`;
-    handlers.onClose(this.#closeReason ?? (text || fallback));
+    handlers?.onEnd(ending);
   }
 }
 

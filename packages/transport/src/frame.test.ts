@@ -1,19 +1,29 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeFrame, decodeValue, encodeHeader, encodeValue } from "./frame.ts";
+import {
+  decodeFrame,
+  decodeValue,
+  encodeAcknowledgement,
+  encodeHeader,
+  encodeValue,
+  writeNumbers,
+} from "./frame.ts";
 
 const message = { type: "result", job: "j", voxels: { start: 0, end: 12 }, crc: 4_000_000_000 };
 
 describe("frames", () => {
   it("come out as they went in, wherever the network cuts them", () => {
     const payload = Uint8Array.from({ length: 50 }, (_, i) => i * 5);
-    const whole = Buffer.concat([encodeHeader(message), payload]);
+    const header = encodeHeader(message);
+    writeNumbers(header, 2 ** 47 + 1, 2 ** 33 + 7);
+    const whole = Buffer.concat([header, payload]);
     fc.assert(
       fc.property(fc.array(fc.nat(whole.length), { maxLength: 5 }), (cuts) => {
         const ends = [...cuts, whole.length].sort((a, b) => a - b);
         const fragments = ends.map((end, i) => whole.subarray(i === 0 ? 0 : ends[i - 1], end));
         const frame = decodeFrame(fragments);
-        expect(frame.message).toEqual(message);
+        expect([frame.sequence, frame.acknowledged]).toEqual([2 ** 47 + 1, 2 ** 33 + 7]);
+        expect(decodeValue(frame.header)).toEqual(message);
         expect([...frame.payload]).toEqual([...payload]);
       }),
     );
@@ -25,15 +35,24 @@ describe("frames", () => {
     }
   });
 
+  it("are mere acknowledgements where they have no number", () => {
+    const bytes = encodeAcknowledgement(41);
+    expect(bytes.length).toBe(16);
+    expect(decodeFrame([bytes])).toMatchObject({ sequence: 0, acknowledged: 41 });
+    expect(() => decodeFrame([encodeHeader(message)])).toThrow(/carries a message/);
+    expect(() => decodeFrame([bytes, Buffer.from("x")])).toThrow(/carries a message/);
+  });
+
   it("are refused when they are none", () => {
-    for (const bytes of [[], [1], [255, 255, 255, 255], [9, 0, 0, 0, 1, 2]]) {
-      expect(() => decodeFrame([Uint8Array.from(bytes)])).toThrow();
+    const fixed = new Array(12).fill(0);
+    for (const bytes of [[], [1], [255, 255, 255, 255, ...fixed], [9, 0, 0, 0, ...fixed, 1, 2]]) {
+      expect(() => decodeFrame([Buffer.from(bytes)])).toThrow();
     }
     const junk = fc.uint8Array({ maxLength: 64 });
     fc.assert(
       fc.property(junk, (bytes) => {
         try {
-          decodeFrame([bytes]);
+          decodeFrame([Buffer.from(bytes)]);
         } catch (error) {
           expect(error).toBeInstanceOf(Error);
         }

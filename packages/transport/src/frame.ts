@@ -1,9 +1,10 @@
 /**
  * A message on the wire: a header that MessagePack holds, and a payload of raw bytes that is never encoded.
  *
- * Layout: header length (uint32, little endian), header, zeros up to a multiple of 8, payload. The payload is
- * a fragment of its own in the same WebSocket message, so it is sent from where it lies; the receiver gets it
- * as a view wherever the network left it whole.
+ * Layout, little endian: header length (uint32), number of the frame in its session (uint48; 0 is a mere
+ * acknowledgement), number of the last frame that its sender had received (uint48), header, zeros up to a
+ * multiple of 8, payload. The payload is a fragment of its own in the same WebSocket message, so it is sent from
+ * where it lies; the receiver gets it as a view wherever the network left it whole.
  */
 import { Packr } from "msgpackr";
 
@@ -18,54 +19,89 @@ export function decodeValue(bytes: Uint8Array): unknown {
   return packr.unpack(bytes);
 }
 
-const lengthBytes = 4;
+const numberBytes = 6;
+const sequenceAt = 4;
+const acknowledgedAt = sequenceAt + numberBytes;
+const headerAt = acknowledgedAt + numberBytes;
 const alignment = 8;
 
 const paddedLength = (headerBytes: number) =>
-  Math.ceil((lengthBytes + headerBytes) / alignment) * alignment;
+  Math.ceil((headerAt + headerBytes) / alignment) * alignment;
 
-/** The bytes that stand before the payload. */
+/** The bytes that stand before the payload; `writeNumbers` completes them. */
 export function encodeHeader(message: unknown): Buffer {
   const header = packr.pack(message);
-  const frame = Buffer.alloc(paddedLength(header.length));
+  const end = headerAt + header.length;
+  const frame = Buffer.allocUnsafe(paddedLength(header.length));
   frame.writeUInt32LE(header.length, 0);
-  frame.set(header, lengthBytes);
+  frame.fill(0, sequenceAt, headerAt);
+  frame.set(header, headerAt);
+  frame.fill(0, end);
+  return frame;
+}
+
+/** Numbers a frame, before it is sent and each time that it is sent again. */
+export function writeNumbers(frame: Buffer, sequence: number, acknowledged: number): void {
+  frame.writeUIntLE(sequence, sequenceAt, numberBytes);
+  frame.writeUIntLE(acknowledged, acknowledgedAt, numberBytes);
+}
+
+/** A mere acknowledgement. */
+export function encodeAcknowledgement(acknowledged: number): Buffer {
+  const frame = Buffer.alloc(headerAt);
+  writeNumbers(frame, 0, acknowledged);
   return frame;
 }
 
 export interface Frame {
-  readonly message: unknown;
+  /** 0 for a mere acknowledgement. */
+  readonly sequence: number;
+  readonly acknowledged: number;
+  /** The message, for `decodeValue`. */
+  readonly header: Uint8Array;
   /** Empty where the message has none. */
   readonly payload: Uint8Array;
 }
 
+const noPayload = new Uint8Array(0);
+
 /** Takes a frame apart, however the network cut it. Throws on bytes that are no frame. */
-export function decodeFrame(fragments: readonly Uint8Array[]): Frame {
-  const first = fragments[0];
-  if (first === undefined || first.length < lengthBytes) return decodeWhole(join(fragments));
-  const end = paddedLength(viewOf(first).getUint32(0, true));
-  // The usual case: our sender put the header in a fragment of its own.
-  if (first.length === end) {
-    const payload = fragments.length === 2 ? fragments[1] : join(fragments.slice(1));
-    return { message: decodeHeader(first), payload };
+export function decodeFrame(fragments: readonly Buffer[]): Frame {
+  const [first] = fragments;
+  if (first !== undefined && first.length >= headerAt) {
+    const headerBytes = first.readUInt32LE(0);
+    // The usual case: our sender put the header in a fragment of its own.
+    if (first.length === paddedLength(headerBytes)) {
+      return frameOf(first, headerBytes, payloadOf(fragments));
+    }
   }
-  return decodeWhole(join(fragments));
+  const whole = join(fragments);
+  if (whole.length < headerAt) throw new Error("a frame is shorter than its fixed fields");
+  const headerBytes = whole.readUInt32LE(0);
+  const end = paddedLength(headerBytes);
+  if (whole.length < end) throw new Error("a frame is shorter than its header says");
+  return frameOf(whole, headerBytes, whole.subarray(end));
 }
 
-function decodeWhole(frame: Uint8Array): Frame {
-  if (frame.length < lengthBytes) throw new Error("a frame is shorter than its length field");
-  const end = paddedLength(viewOf(frame).getUint32(0, true));
-  if (frame.length < end) throw new Error("a frame is shorter than its header says");
-  return { message: decodeHeader(frame), payload: frame.subarray(end) };
+/** What stands in the fragments after the first. */
+function payloadOf(fragments: readonly Buffer[]): Uint8Array {
+  if (fragments.length === 1) return noPayload;
+  return fragments.length === 2 ? fragments[1] : Buffer.concat(fragments.slice(1));
 }
 
-function decodeHeader(frame: Uint8Array): unknown {
-  const headerBytes = viewOf(frame).getUint32(0, true);
-  return packr.unpack(frame.subarray(lengthBytes, lengthBytes + headerBytes));
+function frameOf(frame: Buffer, headerBytes: number, payload: Uint8Array): Frame {
+  const sequence = frame.readUIntLE(sequenceAt, numberBytes);
+  if (sequence === 0 && headerBytes + payload.length > 0) {
+    throw new Error("an acknowledgement carries a message");
+  }
+  return {
+    sequence,
+    acknowledged: frame.readUIntLE(acknowledgedAt, numberBytes),
+    header: frame.subarray(headerAt, headerAt + headerBytes),
+    payload,
+  };
 }
 
-const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-
-function join(fragments: readonly Uint8Array[]): Uint8Array {
+function join(fragments: readonly Buffer[]): Buffer {
   return fragments.length === 1 ? fragments[0] : Buffer.concat(fragments);
 }

@@ -1,8 +1,9 @@
 export * from "./client.ts";
-export * from "./connection.ts";
 export * from "./frame.ts";
+export { ConnectError } from "./handshake.ts";
 export * from "./joinString.ts";
 export * from "./limits.ts";
 export * from "./messages.ts";
-export { protocolVersion, type Role } from "./proof.ts";
+export { protocolVersions, type Role } from "./proof.ts";
 export * from "./server.ts";
+export { headStopsReason, Session, type SessionHandlers } from "./session.ts";

@@ -9,11 +9,26 @@ export const messageBytesLimit = 24 << 20;
 /** A sender of bulk data waits while more than this is unsent on its connection. */
 export const unsentBytesHighWater = 4 << 20;
 
-/** A connection is pinged this often... */
+/** A sender of bulk data waits while its peer has not acknowledged more than this. */
+export const retainedBytesHighWater = 16 << 20;
+
+/** What a frame takes in memory beside its bytes while it waits for its acknowledgement. */
+export const retainedFrameOverheadBytes = 256;
+
+/** What came is acknowledged after this long at the latest. */
+export const ackDelayMs = 40;
+
+/** A connection is pinged this often. When a peer is given up: `defaultDetectorLimits` in core. */
 export const pingIntervalMs = 2_000;
 
-/** ...and given up when nothing at all was heard of the peer for this long. */
-export const silenceLimitMs = 8_000;
+/** A goodbye that is not answered is not waited for longer than this. */
+export const goodbyeTimeoutMs = 1_000;
+
+/** A broken connection is dialled again at once, then after this long, doubled each time... */
+export const redialDelayMs = 50;
+
+/** ...up to this. */
+export const redialDelayLimitMs = 1_000;
 
 /** A handshake (challenge, proof, upgrade) must end within this. */
 export const handshakeTimeoutMs = 5_000;
@@ -23,9 +38,6 @@ export const challengeLifetimeMs = 10_000;
 
 /** Connections that a head has open at once. */
 export const connectionsLimit = 8_192;
-
-/** A peer that leaves this much of what it was sent unread is given up. */
-export const unreadBytesLimit = 512 << 20;
 
 /** A driver may have this many fits open on one connection. */
 export const fitsPerClientLimit = 16;

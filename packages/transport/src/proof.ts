@@ -3,8 +3,10 @@
  * is never sent, a recorded proof opens nothing, and a client does not talk to an impostor.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import type { VersionRange } from "@fascicle/core";
 
-export const protocolVersion = 1;
+/** The versions of the wire that this code speaks. */
+export const protocolVersions: VersionRange = { min: 2, max: 2 };
 
 /** What a peer may do: work for the head, or submit fits and ask. */
 export type Role = "agent" | "client";
@@ -58,10 +60,15 @@ export class Nonces {
   }
 }
 
-/** The proof that `prover` knows the token. */
-export function prove(token: string, prover: "client" | "server", challenge: Challenge): string {
+/** The proof that `prover` knows the token and says this hello (as it travels). */
+export function prove(
+  token: string,
+  prover: "client" | "server",
+  challenge: Challenge,
+  hello: string,
+): string {
   const { role, serverNonce, clientNonce } = challenge;
-  const text = `fascicle-${protocolVersion}|${prover}|${role}|${serverNonce}|${clientNonce}`;
+  const text = `fascicle|${prover}|${role}|${serverNonce}|${clientNonce}|${hello}`;
   return createHmac("sha256", token).update(text).digest("base64url");
 }
 
@@ -71,8 +78,9 @@ export function proves(
   token: string,
   prover: "client" | "server",
   challenge: Challenge,
+  hello: string,
 ): boolean {
-  return areEqual(typeof given === "string" ? given : "", prove(token, prover, challenge));
+  return areEqual(typeof given === "string" ? given : "", prove(token, prover, challenge, hello));
 }
 
 /** Compares in constant time. */

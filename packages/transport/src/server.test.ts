@@ -2,15 +2,17 @@ import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import WebSocket from "ws";
-import { ConnectError, dial } from "./client.ts";
-import type { Connection } from "./connection.ts";
+import { dial } from "./client.ts";
+import { ConnectError } from "./handshake.ts";
 import { newToken } from "./joinString.ts";
-import { newNonce, protocolVersion, prove } from "./proof.ts";
+import { newNonce } from "./proof.ts";
 import { listen, type Server } from "./server.ts";
+import type { Session } from "./session.ts";
+import { challengeAt, provenHeaders, refusalOf } from "./testing/rawPeer.ts";
 
 const token = newToken();
 let server: Server;
-let accepted: Connection[] = [];
+let accepted: Session[] = [];
 let refusals: string[] = [];
 
 async function open(): Promise<void> {
@@ -20,7 +22,7 @@ async function open(): Promise<void> {
     host: "127.0.0.1",
     port: 0,
     token,
-    onConnection: (connection) => {
+    onSession: (connection) => {
       accepted.push(connection);
       connection.start({
         onMessage: (message, payload) => connection.send(message, payload),
@@ -38,22 +40,11 @@ afterEach(async () => {
 
 const here = () => ({ host: "127.0.0.1", port: server.port, token });
 
-async function challenge(): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${server.port}/challenge`);
-  return ((await response.json()) as { nonce: string }).nonce;
-}
+const challenge = () => challengeAt(server.port);
 
 /** The HTTP status with which an upgrade with these headers is answered. */
-async function upgradeStatus(headers: Record<string, string>): Promise<number> {
-  const socket = new WebSocket(`ws://127.0.0.1:${server.port}/connect`, { headers });
-  socket.on("error", () => {});
-  const [, response] = (await once(socket, "unexpected-response")) as [
-    unknown,
-    { statusCode: number },
-  ];
-  socket.terminate();
-  return response.statusCode;
-}
+const upgradeStatus = async (headers: Record<string, string>) =>
+  (await refusalOf(server.port, headers)).status;
 
 describe("the head's door", () => {
   it("opens to who knows the token, and carries messages and shared memory both ways", async () => {
@@ -106,36 +97,30 @@ describe("the head's door", () => {
 
   it("takes a challenge once only", async () => {
     await open();
-    const serverNonce = await challenge();
-    const proven = { role: "client", serverNonce, clientNonce: newNonce() } as const;
-    const headers = {
-      "X-Fascicle-Protocol": String(protocolVersion),
-      "X-Fascicle-Role": "client",
-      "X-Fascicle-Nonce": serverNonce,
-      "X-Fascicle-Client-Nonce": proven.clientNonce,
-      "X-Fascicle-Proof": prove(token, "client", proven),
-    };
+    const headers = provenHeaders(token, await challenge());
     const first = new WebSocket(`ws://127.0.0.1:${server.port}/connect`, { headers });
     await once(first, "open");
     expect(await upgradeStatus(headers)).toBe(401);
-    // A proof for one role is none for another.
-    const other = { ...proven, serverNonce: await challenge() };
-    expect(
-      await upgradeStatus({
-        ...headers,
-        "X-Fascicle-Role": "agent",
-        "X-Fascicle-Nonce": other.serverNonce,
-        "X-Fascicle-Proof": prove(token, "client", other),
-      }),
-    ).toBe(401);
+    // A proof for one role is none for another, and one for a hello is none for another.
+    const other = { ...provenHeaders(token, await challenge()), "X-Fascicle-Role": "agent" };
+    expect(await upgradeStatus(other)).toBe(401);
+    const third = { ...provenHeaders(token, await challenge()), "X-Fascicle-Received": "1" };
+    expect(await upgradeStatus(third)).toBe(401);
     first.terminate();
   });
 
   it("refuses browsers, other protocol versions and other paths", async () => {
     await open();
-    const version = { "X-Fascicle-Protocol": String(protocolVersion) };
+    const version = { "X-Fascicle-Protocol": "2" };
     expect(await upgradeStatus({ ...version, Origin: "http://evil.example" })).toBe(403);
-    expect(await upgradeStatus({ "X-Fascicle-Protocol": "99" })).toBe(426);
+    for (const other of ["1", "99-101", "two", ""]) {
+      const { status, reason } = await refusalOf(server.port, { "X-Fascicle-Protocol": other });
+      expect(status).toBe(426);
+      expect(reason).toBe(
+        `this head speaks protocol 2, the peer "${other}": install the same version of Fascicle on both`,
+      );
+    }
+    expect(await upgradeStatus({ "X-Fascicle-Protocol": "1-2" })).toBe(400);
     expect(await upgradeStatus(version)).toBe(400);
     const page = await fetch(`http://127.0.0.1:${server.port}/challenge`, {
       headers: { origin: "http://evil.example" },
@@ -162,15 +147,19 @@ describe("the head's door", () => {
     const again = await dial(here(), "client");
     expect(again.isOpen).toBe(true);
     again.terminate("done");
-    silent.destroy();
+    silent.resume();
+    await once(silent, "close");
+    expect(refusals).toEqual([
+      "what it says is not HTTP",
+      "it has not said what it wants within 5 s",
+    ]);
   });
 
   it("stays open to the honest whoever asks in vain", async () => {
     await open();
     for (let i = 0; i < 1_500; i++) await challenge();
     // A proof without the rest of an upgrade must not spoil the next peer's.
-    const serverNonce = await challenge();
-    const proven = { role: "client", serverNonce, clientNonce: newNonce() } as const;
+    const headers = provenHeaders(token, await challenge());
     const halves = Array.from({ length: 20 }, () =>
       connectTcp({ port: server.port, host: "127.0.0.1", allowHalfOpen: true }),
     );
@@ -178,9 +167,12 @@ describe("the head's door", () => {
     for (const [i, socket] of halves.entries()) {
       socket.on("error", () => {});
       socket.resume();
-      const proof = i === 0 ? prove(token, "client", proven) : "none";
+      const lines = Object.entries({
+        ...headers,
+        "X-Fascicle-Proof": i === 0 ? headers["X-Fascicle-Proof"] : "none",
+      }).map(([name, value]) => `${name}: ${value}\r\n`);
       socket.write(
-        `GET /connect HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Fascicle-Protocol: ${protocolVersion}\r\nX-Fascicle-Role: client\r\nX-Fascicle-Nonce: ${serverNonce}\r\nX-Fascicle-Client-Nonce: ${proven.clientNonce}\r\nX-Fascicle-Proof: ${proof}\r\n\r\n`,
+        `GET /connect HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${lines.join("")}\r\n`,
       );
     }
     const connection = await dial(here(), "agent");

@@ -14,12 +14,12 @@ import {
 } from "@fascicle/core";
 import type { SlabAllocator } from "@fascicle/object-store";
 import {
-  type Connection,
   type FromAgent,
   type HostInfo,
   type JobSpec,
   readToAgent,
   resultWindowBytes,
+  type Session,
   type ToAgent,
 } from "@fascicle/transport";
 import { AgentJob, chunksPerFrame, memoryNeeded, objectMemoryError } from "./agentJob.ts";
@@ -59,7 +59,7 @@ export class Agent {
   readonly #jobs = new Map<string, AgentJob>();
   readonly #opening = new Map<string, Opening>();
   readonly #reporter: NodeJS.Timeout;
-  #connection: Connection | undefined;
+  #connection: Session | undefined;
   #name: string | undefined;
   #lastReport = "";
 
@@ -73,7 +73,7 @@ export class Agent {
    * Works for the head at the other end, under a name that no other worker has ever had; resolves with the reason
    * when the connection is over. What is in hand stays in hand: the next head is told of it.
    */
-  attach(connection: Connection, name: string): Promise<string> {
+  attach(connection: Session, name: string): Promise<string> {
     const replaces = this.#name;
     this.#name = name;
     this.#connection = connection;

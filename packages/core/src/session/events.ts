@@ -28,6 +28,8 @@ export type SessionEvent =
   | { readonly type: "AckReceived"; readonly acknowledged: number }
   /** Some time has passed: what came must not stay without an acknowledgement. */
   | { readonly type: "Ticked" }
+  /** What came was not the protocol. */
+  | { readonly type: "Violated"; readonly reason: string }
   /** The peer says that it does not know this session (any more). */
   | { readonly type: "Forgotten"; readonly reason: string }
   /** One side said goodbye, or its owner gave up. */

@@ -96,6 +96,7 @@ export const sessionTransitions: Readonly<
     FrameReceived: ["open", "closed"],
     AckReceived: ["open", "closed"],
     Ticked: ["open"],
+    Violated: ["closed"],
     Forgotten: ["closed"],
     Closed: ["closed"],
   },

@@ -326,6 +326,7 @@ describe("a session", () => {
       "refused",
       /protocol 2-3, the other 7-9: install the same version/,
     ],
+    ["garbage", { type: "Violated", reason: "garbage" }, "protocol", /^garbage$/],
     ["a peer that forgot it", { type: "Forgotten", reason: "gone" }, "forgotten", /^gone$/],
     ["a goodbye", { type: "Closed", reason: "the worker leaves" }, "closed", /worker leaves/],
     [

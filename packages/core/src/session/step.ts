@@ -42,6 +42,9 @@ function apply(state: SessionState, event: SessionEvent, effects: SessionEffect[
     case "Disconnected":
       state.phase = "away";
       return;
+    case "Violated":
+      end(state, "protocol", event.reason, effects);
+      return;
     case "Forgotten":
       end(state, "forgotten", event.reason, effects);
       return;

@@ -2,11 +2,11 @@
 import {
   type ClusterStatus,
   ConnectError,
-  type Connection,
   dial,
   type FromClient,
   parseJoinString,
   readToClient,
+  type Session,
   type ToClient,
 } from "@fascicle/transport";
 import { abortReason } from "../errors.ts";
@@ -22,13 +22,13 @@ const statusTimeoutMs = 10_000;
 
 /** A connected cluster; `fitChunked` uses the last one that is open. */
 export class Cluster {
-  readonly #connection: Connection;
+  readonly #connection: Session;
   readonly #jobs = new Map<string, JobListener>();
   readonly #requests = new Map<number, (status: ClusterStatus) => void>();
   #nextRequest = 1;
   #lostReason: string | undefined;
 
-  constructor(connection: Connection) {
+  constructor(connection: Session) {
     this.#connection = connection;
     connection.start({
       onMessage: (raw, payload) => this.#received(readToClient(raw), payload),

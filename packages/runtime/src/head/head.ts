@@ -15,7 +15,6 @@ import {
 import { blockVoxelsFor, outputsRowBytes } from "@fascicle/object-store";
 import {
   type ClusterStatus,
-  type Connection,
   type FromAgent,
   type FromClient,
   fitsPerClientLimit,
@@ -27,6 +26,7 @@ import {
   readFromAgent,
   readFromClient,
   type Server,
+  type Session,
   type ToAgent,
   type ToClient,
 } from "@fascicle/transport";
@@ -50,7 +50,7 @@ export class Head {
   readonly #state = emptyHeadState();
   readonly #agents = new Map<string, AgentRecord>();
   readonly #jobs = new Map<string, HeadJob>();
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Set<Session>();
   readonly #startedMs = Date.now();
   #server: Server | undefined;
 
@@ -63,7 +63,7 @@ export class Head {
     const head = new Head(options);
     head.#server = await listen({
       ...options,
-      onConnection: (connection, role, remote) => head.#connected(connection, role, remote),
+      onSession: (connection, role, remote) => head.#connected(connection, role, remote),
       onRefused: (remote, reason) => options.log(`refused a peer at ${remote}: ${reason}`),
     });
     return head;
@@ -79,13 +79,13 @@ export class Head {
     await this.#server?.close();
   }
 
-  #connected(connection: Connection, role: Role, remote: string): void {
+  #connected(connection: Session, role: Role, remote: string): void {
     this.#connections.add(connection);
     if (role === "agent") this.#serveAgent(connection, remote);
     else this.#serveClient(connection);
   }
 
-  #serveAgent(connection: Connection, remote: string): void {
+  #serveAgent(connection: Session, remote: string): void {
     let agent: string | undefined;
     connection.start({
       onMessage: (raw, payload) => {
@@ -109,7 +109,7 @@ export class Head {
     });
   }
 
-  #agentJoined(connection: Connection, host: HostInfo, remote: string): void {
+  #agentJoined(connection: Session, host: HostInfo, remote: string): void {
     this.#agents.set(host.agent, {
       connection,
       host,
@@ -233,7 +233,7 @@ export class Head {
     return false;
   }
 
-  #serveClient(connection: Connection): void {
+  #serveClient(connection: Session): void {
     connection.start({
       onMessage: (raw, payload) => this.#fromClient(connection, readFromClient(raw), payload),
       onClose: (reason) => {
@@ -247,7 +247,7 @@ export class Head {
     });
   }
 
-  #fromClient(client: Connection, message: FromClient, payload: Uint8Array): void {
+  #fromClient(client: Session, message: FromClient, payload: Uint8Array): void {
     if (message.type === "submit") {
       this.#submit(client, message.spec, message.settled, payload);
       return;
@@ -298,7 +298,7 @@ export class Head {
     }
   }
 
-  #submit(client: Connection, spec: JobSpec, settled: readonly Range[], payload: Uint8Array): void {
+  #submit(client: Session, spec: JobSpec, settled: readonly Range[], payload: Uint8Array): void {
     if (this.#jobs.has(spec.job)) throw new Error(`fit ${spec.job} was submitted twice`);
     if (spec.chunkCount > spec.voxelCount) throw new Error("a fit has more chunks than voxels");
     if (spec.signals.blockVoxels !== blockVoxelsFor(spec.signals.width, spec.signals.dtype)) {

@@ -1,18 +1,18 @@
 /** What the head keeps of a fit beside the scheduler's entry: who asked, what to tell workers, how far it is. */
 import { type JobState, voxelsOfChunks } from "@fascicle/core";
-import type { ClusterStatus, Connection, JobSpec } from "@fascicle/transport";
+import type { ClusterStatus, JobSpec, Session } from "@fascicle/transport";
 import { BlockLedger } from "./blockLedger.ts";
 
 export class HeadJob {
   readonly spec: JobSpec;
   /** The kernel's parameters, encoded, as every host gets them once. */
   readonly parameters: Uint8Array;
-  readonly client: Connection;
+  readonly client: Session;
   readonly submittedMs = Date.now();
   readonly blocks: BlockLedger;
   readonly #voxelsByAgent = new Map<string, number>();
 
-  constructor(spec: JobSpec, parameters: Uint8Array, client: Connection) {
+  constructor(spec: JobSpec, parameters: Uint8Array, client: Session) {
     this.spec = spec;
     this.parameters = parameters;
     this.client = client;

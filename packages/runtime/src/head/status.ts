@@ -1,11 +1,11 @@
 /** What the head tells about itself: to `runtime status`, and to drivers about who works for them. */
 import type { HeadState, JobState } from "@fascicle/core";
-import type { ClusterStatus, Connection, HostInfo } from "@fascicle/transport";
+import type { ClusterStatus, HostInfo, Session } from "@fascicle/transport";
 import type { HeadJob } from "./jobs.ts";
 
 /** What the head keeps of a worker beside the scheduler's entry. */
 export interface AgentRecord {
-  readonly connection: Connection;
+  readonly connection: Session;
   readonly host: HostInfo;
   readonly busySlots: Map<string, number>;
   objectBytes: number;
