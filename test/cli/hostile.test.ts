@@ -2,15 +2,16 @@
 import { crc32 } from "node:zlib";
 import { dial, parseJoinString, type Session } from "@fascicle/transport";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { dwiOptions, filesBelow, fixtures, Home, sleep } from "../support/cli.ts";
+import { dwiOptions, filesBelow, fixtures, Home, type Running, sleep } from "../support/cli.ts";
 
 let home: Home;
 let join: string;
+let head: Running;
 const peers: Session[] = [];
 
 beforeEach(async () => {
   home = new Home();
-  ({ join } = await home.head("--cpus", "0"));
+  ({ head, join } = await home.head("--cpus", "0"));
 });
 afterEach(async () => {
   for (const peer of peers.splice(0)) peer.terminate("the test ends");
@@ -120,6 +121,7 @@ describe("a worker that lies", () => {
       connection.send(hello());
       await honestFitHolds();
       expect(await thrownOut).toMatch(why);
+      expect(head.stderr).toMatch(/refused a peer at \S+: protocol error: /);
     });
   }
 
