@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { bigVolume, hashes } from "../support/bigFit.ts";
 import { dwiOptions, fixtures, Home, sleep } from "../support/cli.ts";
 
 let home: Home;
@@ -13,38 +13,6 @@ afterEach(async () => {
 
 const csdData = dwiOptions(`${fixtures}data/real_64dir`, ".nii");
 const freeWaterData = [...dwiOptions(`${fixtures}data/real_101dir_dsi`), "--max-b", "2100"];
-
-/** One hash for each map and sidecar; report.json tells of the run and differs. */
-function hashes(folder: string): Record<string, string> {
-  const names = readdirSync(folder).filter((name) => name !== "report.json");
-  const hash = (name: string) =>
-    createHash("sha256")
-      .update(readFileSync(`${folder}/${name}`))
-      .digest("hex");
-  return Object.fromEntries(names.sort().map((name) => [name, hash(name)]));
-}
-
-/** A volume whose CSD fit takes a few seconds, so that something can happen in the middle. */
-async function bigVolume(): Promise<string[]> {
-  const folder = home.file("phantom");
-  const made = await home.run([
-    "phantom",
-    "--out",
-    folder,
-    "--size",
-    "64,64,40",
-    "--scheme",
-    "64dir",
-  ]);
-  expect(made).toMatchObject({ code: 0 });
-  return [
-    ...dwiOptions(`${folder}/dwi`),
-    "--mask",
-    `${folder}/mask.nii.gz`,
-    "--response",
-    "0.0017,0.0003,0.0003,1000",
-  ];
-}
 
 describe("a head, its workers and a driver, each a process", () => {
   it("write the same bytes as serial and local fits, for any number of chunks", async () => {
@@ -102,7 +70,7 @@ describe("a head, its workers and a driver, each a process", () => {
   }, 240_000);
 
   it("show a running fit in status, and stop it with Ctrl-C without a trace", async () => {
-    const data = await bigVolume();
+    const data = await bigVolume(home);
     const { join } = await home.head("--cpus", "1");
     const worker = home.start(["join", "--cpus", "1"]);
     await worker.saw(/joined/);
@@ -137,7 +105,7 @@ describe("a head, its workers and a driver, each a process", () => {
   }, 60_000);
 
   it("finish with the right bytes when workers are killed, leave and join in the middle", async () => {
-    const data = await bigVolume();
+    const data = await bigVolume(home);
     const serial = home.file("serial");
     expect((await home.run(["fit", "csd", ...data, "--out", serial])).code).toBe(0);
     const { join } = await home.head("--cpus", "0");
@@ -171,7 +139,7 @@ describe("a head, its workers and a driver, each a process", () => {
   }, 120_000);
 
   it("let a fit wait where memory holds only one, and refuse one that can never have room", async () => {
-    const data = await bigVolume();
+    const data = await bigVolume(home);
     const { join } = await home.head("--cpus", "0");
     const worker = home.start(["join", join, "--cpus", "1", "--object-memory", "50MiB"]);
     await worker.saw(/joined/);
@@ -191,22 +159,6 @@ describe("a head, its workers and a driver, each a process", () => {
       /no worker can run this fit: it needs \S+ MiB of object memory .* raise --object-memory/,
     );
   }, 120_000);
-
-  it("end with a clear word when the head is lost", async () => {
-    const data = await bigVolume();
-    const { head, join } = await home.head("--cpus", "1");
-    const out = home.file("out");
-    const fit = home.start(["fit", "csd", ...data, "--out", out, "--join", join]);
-    await fit.saw(/fitting csd: [1-9]/);
-    head.signal("SIGKILL");
-    const { code, stderr } = await fit.ended;
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/The head was lost during the fit .*nothing was written/);
-    expect(existsSync(out)).toBe(false);
-    // A killed head leaves its state behind: the next start has the same port and token.
-    const again = home.start(["start", "--head", "--cpus", "0"]);
-    expect((await again.saw(/join: (\S+)/))[1]).toBe(join);
-  }, 60_000);
 
   it("wait for a worker, say so, and give up in time", async () => {
     const { join } = await home.head("--cpus", "0");

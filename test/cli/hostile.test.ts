@@ -36,6 +36,14 @@ async function intrude(role: "agent" | "client", onMessage: (message: Message) =
 const hello = (changes: object = {}) => ({
   type: "hello",
   holds: [],
+  owner: {
+    pid: 1,
+    startTime: "",
+    bootId: "elsewhere",
+    machineId: "elsewhere",
+    pidNamespace: "",
+    hostName: "evil",
+  },
   host: {
     agent: `evil-${Math.random()}`,
     hostName: "evil\u001b[31m\nhost",

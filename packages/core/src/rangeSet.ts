@@ -99,6 +99,17 @@ export class RangeSet {
     return range !== undefined && range.start <= start && end <= range.end;
   }
 
+  /** How many integers of the range are in the set. */
+  overlap({ start, end }: Range): number {
+    let count = 0;
+    for (let at = this.#firstEndingFrom(start + 1); at < this.#ranges.length; at++) {
+      const range = this.#ranges[at];
+      if (range.start >= end) break;
+      count += Math.min(end, range.end) - Math.max(start, range.start);
+    }
+    return count;
+  }
+
   /** Whether any integer of the range is in the set. */
   intersects({ start, end }: Range): boolean {
     if (start >= end) return false;

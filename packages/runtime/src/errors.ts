@@ -10,6 +10,13 @@ export class UsageError extends Error {
 export class FitError extends Error {
   readonly code = "FIT";
   override readonly name = "FitError";
+  /** Whether what was done is worth keeping: nothing is wrong with the fit itself, so it can be resumed. */
+  readonly keepsLedger: boolean;
+
+  constructor(message: string, options: ErrorOptions & { readonly keepsLedger?: boolean } = {}) {
+    super(message, options);
+    this.keepsLedger = options.keepsLedger ?? false;
+  }
 }
 
 /** A feature of a later version: it says so instead of doing something else. */

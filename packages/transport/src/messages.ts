@@ -75,6 +75,15 @@ export type HostInfo = z.infer<typeof hostSchema>;
 /** Names one opening of a fit on one worker: words that carry an earlier one are stale. */
 const epoch = count;
 
+const ownerSchema = z.object({
+  pid: count,
+  startTime: text,
+  bootId: text,
+  machineId: text,
+  pidNamespace: text,
+  hostName: text,
+});
+
 /** What was spent since the last piece, summed over threads, and attempts begun beyond one for each chunk. */
 const timings = z.object({ computeSeconds: seconds, copySeconds: seconds, retried: count });
 
@@ -98,6 +107,8 @@ const fromAgentSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("hello"),
     host: hostSchema,
+    /** The process, so that a head on the same machine sees it die. */
+    owner: ownerSchema,
     /** Its earlier self, and what it still holds: for a head that is new, or that had given it up. */
     replaces: id.optional(),
     holds: z.array(held).max(1_000),
@@ -168,6 +179,8 @@ const fromClientSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("damaged"), agent: id, job: id }),
   z.object({ type: z.literal("cancel"), job: id, reason: text }),
   z.object({ type: z.literal("status"), request: count }),
+  /** What does a fit, a worker or a host wait for? Without a name: everything. */
+  z.object({ type: z.literal("why"), request: count, name: text.optional() }),
 ]);
 
 const statusSchema = z.object({
@@ -184,7 +197,7 @@ const statusSchema = z.object({
     z.object({
       job: id,
       model: text,
-      state: z.enum(["running", "waiting for workers"]),
+      state: z.enum(["running", "waiting for workers", "waiting for its driver"]),
       chunks: z.object({ total: count, settled: count, leased: count, pending: count }),
       voxels: z.object({ total: count, done: count }),
       seconds: z.number(),
@@ -197,6 +210,18 @@ const statusSchema = z.object({
 /** What `runtime status --json` prints. */
 export type ClusterStatus = z.infer<typeof statusSchema>;
 
+/** Somebody's sentence and story; times in milliseconds since 1970. */
+const explanation = z.object({
+  kind: z.enum(["fit", "worker", "actor"]),
+  id: text,
+  /** Host and process of a worker, model of a fit. */
+  name: text,
+  sentence: z.string().max(20_000),
+  story: z.array(z.object({ atMs: z.number(), text: z.string().max(20_000) })).max(1_000),
+});
+
+export type Explanation = z.infer<typeof explanation>;
+
 const toClientSchema = z.discriminatedUnion("type", [
   /** What there is to work with; sent when the job is taken and when it changes. */
   z.object({
@@ -208,7 +233,8 @@ const toClientSchema = z.discriminatedUnion("type", [
     deferred: count,
     physicalCores: count,
   }),
-  z.object({ type: z.literal("blockWanted"), agent: id, job: id, block: count }),
+  /** The rest of a block, from this byte on. */
+  z.object({ type: z.literal("blockWanted"), agent: id, job: id, block: count, offset: count }),
   z.object({ type: z.literal("result"), agent: id, ...resultFields }),
   /** Voxels fitted so far by all hosts, those not settled included. */
   z.object({ type: z.literal("progress"), job: id, voxels: count }),
@@ -221,6 +247,7 @@ const toClientSchema = z.discriminatedUnion("type", [
   }),
   z.object({ type: z.literal("jobFailed"), job: id, reason: text }),
   z.object({ type: z.literal("statusReply"), request: count, status: statusSchema }),
+  z.object({ type: z.literal("whyReply"), request: count, explanations: z.array(explanation) }),
 ]);
 
 export type FromAgent = z.infer<typeof fromAgentSchema>;

@@ -32,8 +32,8 @@ export interface SessionHandlers {
    * the session as a protocol error of the peer's.
    */
   onMessage(message: unknown, payload: Uint8Array): void;
-  /** Called once, with a reason that a user can read. */
-  onClose(reason: string): void;
+  /** Called once, with a reason that a user can read; `isGoodbye` where the peer ended it in good order. */
+  onClose(reason: string, isGoodbye: boolean): void;
   /** The connection broke; the session waits for another. Who knows better may `terminate` it. */
   onAway?(reason: string): void;
   /** Another connection stands; nothing was lost. */
@@ -67,6 +67,7 @@ export class Session {
   #handlers: SessionHandlers | undefined;
   #endReason: string | undefined;
   #isTold = false;
+  #isGoodbye = false;
   #ackTimer: NodeJS.Timeout | undefined;
 
   /** `id` is given on the side that names it. */
@@ -268,6 +269,7 @@ export class Session {
       this.#owner.onAway(this);
       this.#handlers?.onAway?.(reason);
     } else {
+      this.#isGoodbye = kind !== "garbage";
       this.#step({ type: kind === "garbage" ? "Violated" : "Closed", reason });
       this.#tellClosed();
     }
@@ -284,7 +286,7 @@ export class Session {
     const handlers = this.#handlers;
     if (handlers === undefined || this.#isTold) return;
     this.#isTold = true;
-    handlers.onClose(this.#endReason ?? "the session is over");
+    handlers.onClose(this.#endReason ?? "the session is over", this.#isGoodbye);
   }
 }
 

@@ -12,7 +12,7 @@ import {
   stepAgent,
   stepStore,
 } from "@fascicle/core";
-import type { SlabAllocator } from "@fascicle/object-store";
+import { currentOwner, type SlabAllocator } from "@fascicle/object-store";
 import {
   type FromAgent,
   type HostInfo,
@@ -86,7 +86,8 @@ export class Agent {
         },
       });
       const host = { ...this.#options.host, agent: name };
-      this.#say({ type: "hello", host, replaces, holds: heldJobs(this.#state) });
+      const holds = heldJobs(this.#state);
+      this.#say({ type: "hello", host, owner: currentOwner(), replaces, holds });
     });
   }
 

@@ -117,6 +117,8 @@ export class AgentJob {
           signals: { ...spec.signals, ...signals },
           outputs: spec.outputs.map((field, i) => ({ ...field, buffer: outputs[i] })),
           board,
+          priority: spec.priority,
+          voxelTimeoutMs: spec.voxelTimeoutMs,
         },
         slots,
         {
@@ -212,11 +214,7 @@ export class AgentJob {
   }
 
   #withdraw(chunks: Range, purpose: Extract<JobEffect, { type: "Withdraw" }>["purpose"]): void {
-    const withdrawn = new RangeSet();
-    for (let chunk = chunks.end - 1; chunk >= chunks.start; chunk--) {
-      if (this.#board.withdraw(chunk)) withdrawn.add({ start: chunk, end: chunk + 1 });
-    }
-    const ranges = withdrawn.ranges();
+    const ranges = this.#board.withdrawTail(chunks.start, chunks.end);
     this.#context.step({ type: "Withdrawn", job: this.spec.job, ranges, purpose });
   }
 

@@ -107,6 +107,13 @@ function adopted(
   const dropped = new RangeSet(...job.leased.ranges());
   for (const range of keeps) dropped.remove(range);
   for (const range of dropped.ranges()) drop(job, range, effects);
+  // What was handed back without the head's hearing of it.
+  const missing = new RangeSet(...keeps);
+  for (const range of job.leased.ranges()) missing.remove(range);
+  if (missing.size > 0) {
+    const ranges = [...missing.ranges()];
+    effects.push({ type: "ReturnRanges", job: job.job, epoch, ranges, isRecall: false });
+  }
   for (const range of job.waiting.ranges()) {
     effects.push({ type: "FetchSignals", job: job.job, chunks: range });
   }

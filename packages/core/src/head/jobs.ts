@@ -230,13 +230,20 @@ export function freeRoom(turn: Turn, agents: Iterable<string>): void {
   }
 }
 
+/** The driver has these; whatever else was on its way to it was lost, so hosts send again what they hold. */
 export function driverBack(turn: Turn, job: JobState, settled: readonly Range[]): void {
   job.driverAwayMs = undefined;
   note(turn, job, "its driver is back");
   for (const range of settled) settle(turn, job, range, undefined);
   if (finishIfSettled(turn, job)) return;
   for (const [agent, assignment] of [...job.assignments]) {
-    if (assignment.leased.size === 0 && !job.hungry.has(agent)) lease(turn, job, agent);
+    if (assignment.recalled !== undefined) job.recallsOpen--;
+    assignment.recalled = undefined;
+    assignment.epoch = job.nextEpoch++;
+    const { epoch, slots, leased } = assignment;
+    const keeps = [...leased.ranges()];
+    turn.effects.push({ type: "AdoptJob", agent, job: job.request.job, epoch, slots, keeps });
+    if (leased.size === 0 && !job.hungry.has(agent)) lease(turn, job, agent);
   }
 }
 

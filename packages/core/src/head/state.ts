@@ -7,7 +7,7 @@ import type { JobCounts, MapRequest } from "./events.ts";
 /** What an agent holds of one job: one opening of it there. */
 export interface Assignment {
   /** Names this opening; words that carry another are stale. */
-  readonly epoch: number;
+  epoch: number;
   /** Slots that it may use for the job. */
   readonly slots: number;
   /** Chunks leased to it and not settled. */

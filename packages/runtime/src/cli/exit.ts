@@ -15,6 +15,7 @@ const codes: Readonly<Record<string, number>> = {
   NOT_YET: exitCodes.usage,
   JOIN_STRING: exitCodes.usage,
   OBJECT_MEMORY: exitCodes.usage,
+  JOURNAL_VERSION: exitCodes.usage,
   CONNECT: exitCodes.noHead,
   INTERRUPTED: exitCodes.interrupted,
 };

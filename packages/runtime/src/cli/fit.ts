@@ -15,7 +15,8 @@ import { objectMemoryShare, usableMemoryBytes } from "@fascicle/worker";
 import { Command, Option } from "commander";
 import { connect } from "../client/connect.ts";
 import { NotYetError, UsageError } from "../errors.ts";
-import { fitChunked } from "../fit/fitChunked.ts";
+import { fitOnLedger } from "../fit/fitChunked.ts";
+import type { FitProgress } from "../fit/progress.ts";
 import type { EngineName, Receipt } from "../fit/receipt.ts";
 import { addModelOptions, type ModelName, type ModelOptions } from "./fitModels.ts";
 import { readJoinString } from "./joinString.ts";
@@ -124,7 +125,7 @@ function addCommonOptions(command: Command): void {
         .choices(["nii.gz", "nii"])
         .default("nii.gz"),
     )
-    .option("--resume", "continue an interrupted fit (not in this version)")
+    .option("--resume", "continue this fit where an earlier run of it died")
     .option("--json", "print the receipt as one JSON object");
 }
 
@@ -157,22 +158,34 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
     for (const warning of [...dwi.warnings, ...model.warnings]) {
       process.stderr.write(`runtime: warning: ${warning}\n`);
     }
-    const fit = await fitChunked(model, options.chunks, {
+    const place = {
+      directory: options.out,
+      resume: options.resume ?? false,
+      howToResume: "Run the same command with --resume",
+      notify: (sentence: string) => {
+        bar.clear();
+        process.stderr.write(`runtime: ${sentence}\n`);
+      },
+    };
+    const fitOptions = {
       engine,
       cluster,
       signal,
       workers: options.workers,
       waitSeconds: options.wait,
       objectMemoryBytes: limitBytes - memory.usedBytes,
-      onProgress: (progress) => bar.fit(name, progress),
+      onProgress: (progress: FitProgress) => bar.fit(name, progress),
+    };
+    const receipt = await fitOnLedger(model, options.chunks, fitOptions, place, async (fit) => {
+      bar.clear();
+      bar.show(`writing maps to ${options.out}`, 1);
+      const { dtype, nifti } = options;
+      await saveMaps(fit, options.out, { dtype, nifti, signal, receipt: fit.receipt });
+      return fit.receipt;
     });
     bar.clear();
-    bar.show(`writing maps to ${options.out}`, 1);
-    const { dtype, nifti } = options;
-    await saveMaps(fit, options.out, { dtype, nifti, signal, receipt: fit.receipt });
-    bar.clear();
     process.stdout.write(
-      options.json ? `${JSON.stringify(fit.receipt)}\n` : renderReceipt(fit.receipt, options.out),
+      options.json ? `${JSON.stringify(receipt)}\n` : renderReceipt(receipt, options.out),
     );
   } finally {
     bar.clear();
@@ -182,9 +195,6 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
 
 function refuseLater(options: FitCommandOptions): void {
   noteSpillOptions(options);
-  if (options.resume) {
-    throw new NotYetError("--resume (continuing an interrupted fit) is not in this version yet.");
-  }
   if (options.precision === "float32") {
     throw new NotYetError("--precision float32 is not in this version yet: leave it out.");
   }

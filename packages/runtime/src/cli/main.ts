@@ -12,6 +12,7 @@ import { addQuickstartCommand } from "./quickstart.ts";
 import { addStartCommand } from "./start.ts";
 import { addStatusCommand } from "./status.ts";
 import { addStopCommand } from "./stop.ts";
+import { addWhyCommand } from "./why.ts";
 
 const program = new Command("runtime")
   .description("Fits diffusion-MRI models in chunks, on every core of one machine or of many.")
@@ -26,6 +27,7 @@ addStartCommand(program);
 addJoinCommand(program);
 addStatusCommand(program);
 addStopCommand(program);
+addWhyCommand(program);
 addLaterCommands(program);
 exitByThrowing(program);
 

@@ -3,7 +3,6 @@ import type { Command } from "commander";
 import { NotYetError } from "../errors.ts";
 
 const later: Readonly<Record<string, string>> = {
-  why: "say what a fit, a host or a worker is waiting for (not in this version)",
   objects: "list the objects of a cluster (not in this version)",
   gc: "sweep what dead processes left (not in this version)",
   bench: "measure sweeps, tasks, objects and kernels (not in this version)",

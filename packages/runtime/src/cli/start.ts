@@ -9,6 +9,7 @@ import { UsageError } from "../errors.ts";
 import { registerProcess, writePrivateFile } from "../head/discovery.ts";
 import { Head } from "../head/head.ts";
 import { StateDirectory } from "../head/stateDirectory.ts";
+import { HeadJournal } from "../ledger/headJournal.ts";
 import { endChildren, spawnWorker, startDetached } from "./children.ts";
 import { exitCodes, log } from "./exit.ts";
 import { parseBytes, parseCount } from "./parse.ts";
@@ -91,7 +92,7 @@ async function serve(options: StartOptions, stateDirectory: StateDirectory): Pro
   const last = stateDirectory.open();
   const token = tokenFromEnvironment() ?? last?.token ?? newToken();
   const port = options.port ?? last?.port ?? defaultPort;
-  const head = await startHead(options.host, port, token).catch((error) => {
+  const head = await startHead(options.host, port, token, stateDirectory).catch((error) => {
     stateDirectory.discardIfEmpty();
     throw error;
   });
@@ -126,10 +127,23 @@ function joinStringFor(host: string, port: number, token: string): string {
   }
 }
 
-async function startHead(host: string, port: number, token: string): Promise<Head> {
+async function startHead(
+  host: string,
+  port: number,
+  token: string,
+  stateDirectory: StateDirectory,
+): Promise<Head> {
+  const { journal, jobs, notes } = await HeadJournal.open(stateDirectory.path, {
+    nowMs: Date.now(),
+    onError: (error) => log.warn(`${error.message} A restart of the head will not know of fits.`),
+  });
+  for (const sentence of notes) log.warn(sentence);
   try {
-    return await Head.start({ host, port, token, log: (sentence) => log.info(sentence) });
+    const tell = (sentence: string) => log.info(sentence);
+    return await Head.start({ host, port, token, journal, jobs, log: tell });
   } catch (error) {
+    await journal.close();
+    if (jobs.length === 0) stateDirectory.removeJournal();
     const { code } = error as NodeJS.ErrnoException;
     const reasons: Record<string, string> = {
       EADDRINUSE:

@@ -3,7 +3,10 @@ import {
   type ClusterStatus,
   ConnectError,
   dial,
+  type Explanation,
   type FromClient,
+  headStopsReason,
+  type JoinString,
   parseJoinString,
   readToClient,
   type Session,
@@ -12,28 +15,40 @@ import {
 import { abortReason } from "../errors.ts";
 import { requireJoinString } from "../head/discovery.ts";
 
+type Answer = Extract<ToClient, { type: "statusReply" | "whyReply" }>;
+
 /** What a fit wants to hear. */
 export interface JobListener {
-  onMessage(message: Exclude<ToClient, { type: "statusReply" }>, payload: Uint8Array): void;
+  onMessage(message: Exclude<ToClient, Answer>, payload: Uint8Array): void;
+  /** The head cannot be reached; it is being looked for. */
+  onAway(reason: string): void;
+  /** A head is there again, that may know of the fit or not. */
+  onBack(): void;
+  /** There is no head to be had any more. */
   onLost(reason: string): void;
 }
 
-const statusTimeoutMs = 10_000;
+const answerTimeoutMs = 10_000;
+
+/** A lost head is looked for at once, then after this long, doubled each time... */
+const redialMs = 50;
+/** ...up to this. */
+const redialLimitMs = 1_000;
 
 /** A connected cluster; `fitChunked` uses the last one that is open. */
 export class Cluster {
-  readonly #connection: Session;
+  readonly #join: JoinString;
   readonly #jobs = new Map<string, JobListener>();
-  readonly #requests = new Map<number, (status: ClusterStatus) => void>();
+  readonly #requests = new Map<number, (answer: Answer) => void>();
+  #session: Session;
   #nextRequest = 1;
+  #isClosed = false;
   #lostReason: string | undefined;
 
-  constructor(connection: Session) {
-    this.#connection = connection;
-    connection.start({
-      onMessage: (raw, payload) => this.#received(readToClient(raw), payload),
-      onClose: (reason) => this.#closed(reason),
-    });
+  constructor(session: Session, join: JoinString) {
+    this.#join = join;
+    this.#session = session;
+    this.#listen();
   }
 
   get isOpen(): boolean {
@@ -41,36 +56,50 @@ export class Cluster {
   }
 
   /** Hosts, slots, jobs, objects and spill of the cluster. */
-  status(): Promise<ClusterStatus> {
+  async status(): Promise<ClusterStatus> {
+    const answer = await this.#ask((request) => ({ type: "status", request }));
+    if (answer.type !== "statusReply") throw new Error("the head answered something else");
+    return answer.status;
+  }
+
+  /** What a fit, a worker or a host waits for, and its story; without a name, everything there is. */
+  async why(name?: string): Promise<Explanation[]> {
+    const answer = await this.#ask((request) => ({ type: "why", request, name }));
+    if (answer.type !== "whyReply") throw new Error("the head answered something else");
+    return answer.explanations;
+  }
+
+  #ask(question: (request: number) => FromClient): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const request = this.#nextRequest++;
       const timer = setTimeout(() => {
         this.#requests.delete(request);
         reject(new ConnectError("The head did not answer within 10 s.", true));
-      }, statusTimeoutMs);
-      this.#requests.set(request, (status) => {
+      }, answerTimeoutMs);
+      this.#requests.set(request, (answer) => {
         clearTimeout(timer);
-        resolve(status);
+        resolve(answer);
       });
-      this.send({ type: "status", request });
+      this.send(question(request));
     });
   }
 
   /** Ends the connection; fits that run on it end with it, on every host. */
   async close(): Promise<void> {
     openClusters.delete(this);
-    await this.#connection.flushed();
-    this.#connection.close("the driver is done");
+    this.#isClosed = true;
+    await this.#session.flushed();
+    this.#session.close("the driver is done");
   }
 
-  /** For the cluster engine: sends a message about a fit. */
+  /** For the cluster engine: sends a message about a fit; while there is no head, nothing. */
   send(message: FromClient, payload?: Uint8Array): void {
-    this.#connection.send(message, payload);
+    this.#session.send(message, payload);
   }
 
   /** For the cluster engine: resolves when more bulk data can be sent. */
   writable(): Promise<void> {
-    return this.#connection.writable();
+    return this.#session.writable();
   }
 
   /** For the cluster engine: listens to one fit, until it is told to stop. */
@@ -80,16 +109,52 @@ export class Cluster {
     return () => this.#jobs.delete(job);
   }
 
+  #listen(): void {
+    this.#session.start({
+      onMessage: (raw, payload) => this.#received(readToClient(raw), payload),
+      onClose: (reason) => this.#closed(reason),
+    });
+  }
+
   #received(message: ToClient, payload: Uint8Array): void {
-    if (message.type === "statusReply") {
-      this.#requests.get(message.request)?.(message.status);
+    if (message.type === "statusReply" || message.type === "whyReply") {
+      this.#requests.get(message.request)?.(message);
       this.#requests.delete(message.request);
       return;
     }
     this.#jobs.get(message.job)?.onMessage(message, payload);
   }
 
+  /** A head that was killed may be started again; one that says goodbye wants no more of us. */
   #closed(reason: string): void {
+    if (this.#isClosed || reason === headStopsReason || this.#jobs.size === 0) {
+      this.#lost(reason);
+      return;
+    }
+    for (const listener of [...this.#jobs.values()]) listener.onAway(reason);
+    void this.#redial();
+  }
+
+  /** Looks for the head as long as a fit is waiting for it. */
+  async #redial(): Promise<void> {
+    for (let waitMs = 0; this.#jobs.size > 0 && !this.#isClosed; ) {
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      waitMs = Math.min(redialLimitMs, Math.max(redialMs, 2 * waitMs));
+      try {
+        this.#session = await dial(this.#join, "client");
+      } catch (error) {
+        if (error instanceof ConnectError && error.isTransient) continue;
+        this.#lost((error as Error).message);
+        return;
+      }
+      this.#listen();
+      for (const listener of [...this.#jobs.values()]) listener.onBack();
+      return;
+    }
+    this.#lost("the head is lost");
+  }
+
+  #lost(reason: string): void {
     this.#lostReason = reason;
     openClusters.delete(this);
     for (const listener of [...this.#jobs.values()]) listener.onLost(reason);
@@ -111,15 +176,16 @@ export function currentCluster(): Cluster | undefined {
 export async function connect(join?: string, signal?: AbortSignal): Promise<Cluster> {
   const text = join ?? requireJoinString();
   if (signal?.aborted) throw abortReason(signal);
-  const dialled = dial(parseJoinString(text), "client");
-  const connection = await Promise.race([dialled, rejectOnAbort(signal)]).catch((error) => {
+  const joinString = parseJoinString(text);
+  const dialled = dial(joinString, "client");
+  const session = await Promise.race([dialled, rejectOnAbort(signal)]).catch((error) => {
     dialled.then(
       (late) => late.terminate("the driver has left"),
       () => {},
     );
     throw error;
   });
-  const cluster = new Cluster(connection);
+  const cluster = new Cluster(session, joinString);
   openClusters.add(cluster);
   return cluster;
 }

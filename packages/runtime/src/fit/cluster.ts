@@ -1,6 +1,6 @@
 /** The cluster engine: a head leases the chunks to workers; signals go out in blocks, results come into place. */
 import { crc32 } from "node:zlib";
-import { type ChunkedModel, type Range, RangeSet, voxelsOfChunks } from "@fascicle/core";
+import { type Range, RangeSet, voxelsOfChunks } from "@fascicle/core";
 import {
   blockVoxelsFor,
   bytesPerValue,
@@ -11,12 +11,13 @@ import { bulkFrameBytes, encodeValue, type JobSpec, type ToClient } from "@fasci
 import { v7 as newId } from "uuid";
 import { type Cluster, connect } from "../client/connect.ts";
 import { abortReason, FitError, sentence } from "../errors.ts";
-import type { EngineReport, EngineTask } from "./engine.ts";
+import { wholeChunks } from "../ledger/wholeChunks.ts";
+import { chunksToFit, type EngineReport, type EngineTask } from "./engine.ts";
 
 /** A fit without any worker is given up after this long, unless told otherwise. */
 export const defaultWaitSeconds = 30;
 
-type JobMessage = Exclude<ToClient, { type: "statusReply" }>;
+type JobMessage = Exclude<ToClient, { type: "statusReply" | "whyReply" }>;
 type ResultMessage = Extract<JobMessage, { type: "result" }>;
 
 /** Runs on `cluster`, or connects for the time of the fit. */
@@ -41,7 +42,9 @@ class ClusterFit {
   readonly #outputs: readonly Uint8Array[];
   /** Voxels whose values are in place. */
   readonly #stored = new RangeSet();
-  readonly #blocksWanted: { agent: string; block: number }[] = [];
+  /** Chunks that the task was not told of. */
+  readonly #untold: RangeSet;
+  readonly #blocksWanted: { agent: string; block: number; offset: number }[] = [];
   #isServing = false;
   #ended = false;
   #workers = { slots: 0, agents: 0, deferred: 0, physicalCores: 0 };
@@ -53,19 +56,25 @@ class ClusterFit {
   #beganMs = 0;
   #firstMs = 0;
   #lastResultMs = 0;
-  #resolve: (lost: number) => void = () => {};
+  #counts = { lost: 0, stolen: 0, backups: 0 };
+  #resolve: () => void = () => {};
   #reject: (error: Error) => void = () => {};
 
   constructor(task: EngineTask, cluster: Cluster, waitSeconds: number) {
     this.#task = task;
     this.#cluster = cluster;
     this.#waitSeconds = waitSeconds;
-    this.#spec = jobSpec(task.model, task.chunkCount, task.workers);
+    this.#spec = jobSpec(task);
     this.#outputs = task.outputs.map((buffer) => new Uint8Array(buffer));
+    const { voxelCount, chunkCount } = this.#spec;
+    this.#untold = chunksToFit(task);
+    for (const chunks of task.settled.ranges()) {
+      this.#stored.add(voxelsOfChunks(voxelCount, chunkCount, chunks));
+    }
   }
 
   async run(): Promise<EngineReport> {
-    const { signal, model, chunkCount, progress } = this.#task;
+    const { signal, model, progress } = this.#task;
     const { job } = this.#spec;
     if (signal?.aborted) throw abortReason(signal);
     this.#beganMs = performance.now();
@@ -74,27 +83,22 @@ class ClusterFit {
       this.#reject(abortReason(signal!));
     };
     signal?.addEventListener("abort", onAbort, { once: true });
-    const finished = new Promise<number>((resolve, reject) => {
+    const finished = new Promise<void>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     const stopListening = this.#cluster.listen(job, {
       onMessage: (message, payload) => this.#received(message, payload),
-      onLost: (reason) =>
-        this.#reject(
-          new FitError(`The head was lost during the fit (${reason}); nothing was written.`),
-        ),
+      onAway: (reason) => this.#headAway(reason),
+      onBack: () => this.#cluster.send({ type: "attach", job, settled: this.#settledChunks() }),
+      onLost: (reason) => this.#headLost(reason),
     });
     try {
-      this.#cluster.send(
-        { type: "submit", spec: this.#spec, settled: [] },
-        encodeValue(model.kernel.parameters),
-      );
+      this.#submit();
       this.#waitForWorkers();
-      const lost = await finished;
+      await finished;
       progress.update(model.signals.voxelCount, this.#workers.slots);
-      const run = chunkCount + lost + this.#retried;
-      return this.#report({ run, lost, retried: this.#retried });
+      return this.#report();
     } finally {
       this.#ended = true;
       clearTimeout(this.#waitTimer);
@@ -103,7 +107,40 @@ class ClusterFit {
     }
   }
 
-  #report(attempts: EngineReport["attempts"]): EngineReport {
+  #submit(): void {
+    const settled = this.#settledChunks();
+    const parameters = encodeValue(this.#task.model.kernel.parameters);
+    this.#cluster.send({ type: "submit", spec: this.#spec, settled }, parameters);
+  }
+
+  /** Chunks all of whose voxels are in place. */
+  #settledChunks(): readonly Range[] {
+    const { voxelCount, chunkCount } = this.#spec;
+    return wholeChunks(voxelCount, chunkCount, this.#stored).ranges();
+  }
+
+  /** The head may be started again: what is in place stays, and the fit goes on with it. */
+  #headAway(reason: string): void {
+    this.#blocksWanted.length = 0;
+    this.#workers = { ...this.#workers, slots: 0, agents: 0, deferred: 0 };
+    this.#task.progress.update(this.#stored.size, 0);
+    clearTimeout(this.#waitTimer);
+    this.#waitTimer = setTimeout(() => this.#headLost(reason), this.#waitSeconds * 1000);
+  }
+
+  #headLost(reason: string): void {
+    this.#reject(
+      new FitError(`The head was lost during the fit (${reason}); nothing was written.`, {
+        keepsLedger: true,
+      }),
+    );
+  }
+
+  #report(): EngineReport {
+    const fitted = this.#spec.chunkCount - this.#task.settled.size;
+    const { lost, backups } = this.#counts;
+    const retried = this.#retried;
+    const attempts = { run: fitted + lost + backups + retried, lost, retried };
     return {
       workers: this.#mostSlots,
       physicalCores: this.#mostCores,
@@ -136,7 +173,12 @@ class ClusterFit {
         this.#task.progress.update(message.voxels, this.#workers.slots);
         return;
       case "complete":
-        this.#resolve(message.counts.lost);
+        this.#counts = message.counts;
+        this.#resolve();
+        return;
+      case "unknown":
+        // Another head, or one that lost its journal: it gets the fit anew, with what is in place.
+        this.#submit();
         return;
       case "jobFailed":
         this.#reject(
@@ -170,12 +212,12 @@ class ClusterFit {
     for (;;) {
       const wanted = this.#blocksWanted.shift();
       if (wanted === undefined || this.#ended) break;
-      await this.#sendBlock(wanted.agent, wanted.block);
+      await this.#sendBlock(wanted.agent, wanted.block, wanted.offset);
     }
     this.#isServing = false;
   }
 
-  async #sendBlock(agent: string, block: number): Promise<void> {
+  async #sendBlock(agent: string, block: number, from: number): Promise<void> {
     const { signals } = this.#task.model;
     const { job } = this.#spec;
     const rowBytes = signals.width * bytesPerValue[signals.dtype];
@@ -186,8 +228,10 @@ class ClusterFit {
       for (let at = 0; at < span.bytes && !this.#ended; at += bulkFrameBytes) {
         const bytes = Math.min(bulkFrameBytes, span.bytes - at);
         const piece = new Uint8Array(signals.slabs[span.slab], span.offset + at, bytes);
-        const crc = crc32(piece);
-        this.#cluster.send({ type: "block", agent, job, block, offset, crc }, piece);
+        if (offset >= from) {
+          const crc = crc32(piece);
+          this.#cluster.send({ type: "block", agent, job, block, offset, crc }, piece);
+        }
         offset += bytes;
         await this.#cluster.writable();
       }
@@ -217,8 +261,14 @@ class ClusterFit {
     const bytes = payload.length;
     // A piece of the run that came damaged keeps the run from being settled.
     const settled = completes !== undefined && this.#isWhole(completes) ? completes : undefined;
+    if (settled !== undefined) this.#settled(settled);
     this.#cluster.send({ type: "stored", agent, job, bytes, settled });
     this.#task.progress.update(this.#stored.size, this.#workers.slots);
+  }
+
+  /** Says once of each chunk that it is final. */
+  #settled(chunks: Range): void {
+    for (const range of this.#untold.remove(chunks)) this.#task.onSettled(range);
   }
 
   /** Whether every voxel of these chunks is in place. */
@@ -228,7 +278,7 @@ class ClusterFit {
   }
 }
 
-function jobSpec(model: ChunkedModel, chunkCount: number, slotLimit: number | undefined): JobSpec {
+function jobSpec({ model, chunkCount, workers, voxelTimeoutMs, priority }: EngineTask): JobSpec {
   const { signals, outputs, kernel } = model;
   const { width, dtype, voxelCount } = signals;
   return {
@@ -244,6 +294,8 @@ function jobSpec(model: ChunkedModel, chunkCount: number, slotLimit: number | un
       units: field.units,
     })),
     kernel: { module: kernel.module, name: kernel.name, hash: kernel.hash },
-    slotLimit,
+    slotLimit: workers,
+    priority,
+    voxelTimeoutMs,
   };
 }

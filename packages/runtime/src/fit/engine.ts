@@ -1,4 +1,4 @@
-import type { ChunkedModel } from "@fascicle/core";
+import { type ChunkedModel, type Range, RangeSet, voxelsOfChunks } from "@fascicle/core";
 import type { ProgressMeter } from "./progress.ts";
 
 /** What an engine is given: a model, a number of chunks, and the memory to write into. */
@@ -13,6 +13,12 @@ export interface EngineTask {
   /** A voxel that takes longer is given up; without it none is. */
   readonly voxelTimeoutMs: number | undefined;
   readonly progress: ProgressMeter;
+  /** Higher goes first on a cluster. */
+  readonly priority: number | undefined;
+  /** Chunks whose rows are in `outputs` already: they are not fitted again. */
+  readonly settled: RangeSet;
+  /** Told of chunks as their rows in `outputs` become final, each at most once. */
+  readonly onSettled: (chunks: Range) => void;
 }
 
 /** What an engine tells about how it went. Times are in seconds. */
@@ -32,3 +38,18 @@ export interface EngineReport {
 
 /** Fits every chunk and resolves when all results are in place; rejects at once when the signal aborts. */
 export type Engine = (task: EngineTask) => Promise<EngineReport>;
+
+/** Chunks that are left to do. */
+export function chunksToFit({ chunkCount, settled }: EngineTask): RangeSet {
+  const left = new RangeSet({ start: 0, end: chunkCount });
+  for (const chunks of settled.ranges()) left.remove(chunks);
+  return left;
+}
+
+/** Voxels of the chunks that need not be done. */
+export function voxelsSettled({ model, chunkCount, settled }: EngineTask): number {
+  return settled.ranges().reduce((sum, chunks) => {
+    const { start, end } = voxelsOfChunks(model.signals.voxelCount, chunkCount, chunks);
+    return sum + end - start;
+  }, 0);
+}

@@ -1,11 +1,23 @@
-import { type ChunkedModel, type FittedField, type FittedMaps, whyNotChunks } from "@fascicle/core";
+import { join } from "node:path";
+import {
+  type ChunkedModel,
+  type FittedField,
+  type FittedMaps,
+  type Range,
+  RangeSet,
+  voxelsOfChunks,
+  whyNotChunks,
+} from "@fascicle/core";
 import { allocateOutputs, outputView, SlabAllocator } from "@fascicle/object-store";
 import { usableCores } from "@fascicle/worker";
 import { type Cluster, currentCluster } from "../client/connect.ts";
-import { abortReason, NotYetError, UsageError } from "../errors.ts";
+import { abortReason, UsageError } from "../errors.ts";
+import { stateHome } from "../head/discovery.ts";
+import { FitLedger, type FitLedgerOptions } from "../ledger/fitLedger.ts";
+import { wholeChunks } from "../ledger/wholeChunks.ts";
 import { chooseChunks, measureVoxel } from "./autoChunks.ts";
 import { clusterEngine } from "./cluster.ts";
-import type { Engine } from "./engine.ts";
+import { type Engine, voxelsSettled } from "./engine.ts";
 import { localEngine } from "./local.ts";
 import { type FitProgress, ProgressMeter } from "./progress.ts";
 import { type EngineName, makeReceipt, type Receipt } from "./receipt.ts";
@@ -22,8 +34,13 @@ export interface FitOptions {
   readonly signal?: AbortSignal;
   /** Called at most ten times a second. */
   readonly onProgress?: (progress: FitProgress) => void;
-  /** Continuing an interrupted fit is not in this version: `true` throws. */
+  /**
+   * Keeps finished rows in the user's state directory while the fit runs, and continues from those that an earlier
+   * process left when it died in the same fit. Nothing stays once the promise is settled, unless the head was lost.
+   */
   readonly resume?: boolean;
+  /** Takes sentences that the user may want to see, about what is resumed. */
+  readonly onNotice?: (sentence: string) => void;
   /** Seconds that a cluster fit waits for a first worker. Default 30. */
   readonly waitSeconds?: number;
   /**
@@ -31,6 +48,8 @@ export interface FitOptions {
    * the bytes of a fit do not depend on time.
    */
   readonly voxelTimeoutSeconds?: number;
+  /** On a cluster: fits of higher priority go first, fits of one share. From -1000 to 1000, default 0. */
+  readonly priority?: number;
   /** Bytes of object memory for the results. */
   readonly objectMemoryBytes?: number;
 }
@@ -65,37 +84,92 @@ export async function fitChunked<M extends ChunkedModel>(
   nChunks: number | "auto",
   options: FitOptions = {},
 ): Promise<FitResult<M>> {
+  const { resume, onNotice } = options;
+  if (!resume) {
+    checkOptions(model, nChunks, options);
+    return fit(model, nChunks, options, undefined);
+  }
+  const place = {
+    directory: join(stateHome(), "ledgers"),
+    resume,
+    howToResume: "Call fitChunked again with resume: true",
+    notify: onNotice ?? (() => {}),
+  };
+  return fitOnLedger(model, nChunks, options, place, async (result) => result);
+}
+
+/** `fitChunked` with a ledger, which goes when `finish` has brought the results to where they belong. */
+export async function fitOnLedger<M extends ChunkedModel, T>(
+  model: M,
+  nChunks: number | "auto",
+  options: FitOptions,
+  place: FitLedgerOptions,
+  finish: (result: FitResult<M>) => Promise<T>,
+): Promise<T> {
+  // Before the ledger is touched: whoever mistypes an option must not lose it.
+  checkOptions(model, nChunks, options);
+  const ledger = await FitLedger.open(model, place);
+  const work = async () => finish(await fit(model, nChunks, options, ledger));
+  return ledger.during(work, options.signal);
+}
+
+async function fit<M extends ChunkedModel>(
+  model: M,
+  nChunks: number | "auto",
+  options: FitOptions,
+  ledger: FitLedger | undefined,
+): Promise<FitResult<M>> {
   const { signal, workers } = options;
-  checkOptions(options);
-  if (signal?.aborted) throw abortReason(signal);
   const begunMs = performance.now();
   const cluster = options.cluster ?? currentCluster();
   const engine = options.engine ?? (cluster === undefined ? "local" : "cluster");
   const voxels = model.signals.voxelCount;
-  const chunks = nChunks === "auto" ? await autoChunks(model, engine, workers) : nChunks;
-  const objection = whyNotChunks(voxels, chunks);
-  if (objection !== undefined) throw new UsageError(objection);
+  const chunks =
+    nChunks === "auto"
+      ? (ledger?.chunkCount ?? (await autoChunks(model, engine, workers)))
+      : nChunks;
   const memory = new SlabAllocator(options.objectMemoryBytes);
   const outputs = allocateOutputs(model.outputs, voxels, (bytes) => memory.allocate(bytes));
   const progress = new ProgressMeter(voxels, options.onProgress);
+  const found = (await ledger?.begin(outputs, chunks, signal)) ?? new RangeSet();
+  const settled = wholeChunks(voxels, chunks, found);
+  const onSettled = (range: Range) => ledger?.settled(voxelsOfChunks(voxels, chunks, range));
   const voxelTimeoutMs =
     options.voxelTimeoutSeconds === undefined ? undefined : options.voxelTimeoutSeconds * 1000;
-  const task = { model, chunkCount: chunks, outputs, workers, signal, voxelTimeoutMs, progress };
+  const task = {
+    model,
+    chunkCount: chunks,
+    outputs,
+    workers,
+    signal,
+    voxelTimeoutMs,
+    priority: options.priority,
+    progress,
+    settled,
+    onSettled,
+  };
   const report =
     engine === "cluster"
       ? await clusterEngine(task, cluster, options.waitSeconds)
       : await embedded[engine](task);
+  await ledger?.complete();
   const maps = mapsOver(model, outputs);
   const status = (maps.status?.data ?? new Uint8Array(voxels)) as Uint8Array;
   const totalSeconds = (performance.now() - begunMs) / 1000;
-  const receipt = makeReceipt({ model, engine, report, voxels, chunks, totalSeconds, status });
+  const resumed = { chunksResumed: settled.size, voxelsResumed: voxelsSettled(task) };
+  const ended = { model, engine, report, voxels, chunks, totalSeconds, status };
+  const receipt = makeReceipt({ ...ended, ...resumed });
   return Object.assign({ model, maps, status, receipt }, model.extend?.({ maps })) as FitResult<M>;
 }
 
-function checkOptions({ workers, resume, engine }: FitOptions): void {
-  if (resume) {
-    throw new NotYetError("Continuing an interrupted fit (resume) is not in this version yet.");
-  }
+function checkOptions(
+  { signals }: ChunkedModel,
+  nChunks: number | "auto",
+  { workers, engine, signal }: FitOptions,
+): void {
+  if (signal?.aborted) throw abortReason(signal);
+  const objection = whyNotChunks(signals.voxelCount, nChunks === "auto" ? 1 : nChunks);
+  if (objection !== undefined) throw new UsageError(objection);
   if (workers !== undefined && !(Number.isSafeInteger(workers) && workers >= 1)) {
     throw new UsageError(
       `The number of workers must be a whole number of at least 1, not ${workers}.`,

@@ -3,7 +3,13 @@ import { RangeSet } from "@fascicle/core";
 import { boardBytes, ChunkBoard, physicalCores, ThreadPool, usableCores } from "@fascicle/worker";
 import { v7 as newId } from "uuid";
 import { abortReason, FitError, sentence } from "../errors.ts";
-import type { Engine, EngineReport, EngineTask } from "./engine.ts";
+import {
+  chunksToFit,
+  type Engine,
+  type EngineReport,
+  type EngineTask,
+  voxelsSettled,
+} from "./engine.ts";
 import { kernelModuleUrl } from "./kernelModules.ts";
 
 const progressIntervalMs = 100;
@@ -19,14 +25,15 @@ export async function endLocalThreads(): Promise<void> {
 }
 
 export const localEngine: Engine = async (task) => {
-  const { model, chunkCount, signal, progress } = task;
+  const { model, chunkCount, signal, progress, settled, onSettled } = task;
   pool ??= new ThreadPool();
   const threads = pool;
   const workers = Math.min(task.workers ?? usableCores(), chunkCount);
   const memory = new SharedArrayBuffer(boardBytes(chunkCount));
   const board = new ChunkBoard(memory);
   const spec = threadJob(task, memory);
-  const done = new RangeSet();
+  const done = new RangeSet(...settled.ranges());
+  const voxelsBefore = voxelsSettled(task);
   const begunMs = performance.now();
   let firstMs = 0;
   let lastReceiptMs = begunMs;
@@ -34,21 +41,26 @@ export const localEngine: Engine = async (task) => {
   let onAbort: (() => void) | undefined;
   const reporter = setInterval(() => {
     if (firstMs === 0 && board.voxelsDone > 0) firstMs = performance.now();
-    progress.update(board.voxelsDone, workers);
+    progress.update(voxelsBefore + board.voxelsDone, workers);
   }, progressIntervalMs);
   let retried = 0;
   try {
-    board.makeReady(0, chunkCount);
+    for (const { start, end } of chunksToFit(task).ranges()) board.makeReady(start, end);
     await new Promise<void>((resolve, reject) => {
       onAbort = () => reject(abortReason(signal!));
       signal?.addEventListener("abort", onAbort, { once: true });
+      if (done.size === chunkCount) {
+        resolve();
+        return;
+      }
       threads.open(spec, workers, {
         onReceipt: (ranges, seconds) => {
           firstMs ||= performance.now();
           lastReceiptMs = performance.now();
           computeSeconds += seconds;
           for (let i = 0; i < ranges.length; i += 2) {
-            done.add({ start: ranges[i], end: ranges[i + 1] });
+            const chunks = { start: ranges[i], end: ranges[i + 1] };
+            if (done.add(chunks) > 0) onSettled(chunks);
           }
           if (done.size === chunkCount) resolve();
         },
@@ -68,9 +80,9 @@ export const localEngine: Engine = async (task) => {
     physicalCores: Math.min(workers, physicalCores()),
     computeSeconds,
     copySeconds: 0,
-    queueSeconds: (firstMs - begunMs) / 1000,
+    queueSeconds: Math.max(0, firstMs - begunMs) / 1000,
     tailSeconds: (performance.now() - lastReceiptMs) / 1000,
-    attempts: { run: chunkCount + retried, lost: 0, retried },
+    attempts: { run: chunkCount - settled.size + retried, lost: 0, retried },
   };
   return report;
 };

@@ -19,6 +19,8 @@ export interface Receipt {
   readonly finishedAt: string;
   readonly voxels: number;
   readonly chunks: number;
+  /** Of these, those that an interrupted run had done: they are in no other figure of this receipt. */
+  readonly chunksResumed: number;
   readonly workers: number;
   readonly physicalCores: number;
   /**
@@ -37,6 +39,7 @@ export interface Receipt {
   };
   /** `compute / (workers * total)`. */
   readonly efficiency: number;
+  /** Of the voxels that this run fitted. */
   readonly voxelsPerSecond: number;
   readonly attempts: EngineReport["attempts"];
   /** `memory` is the largest resident size of this process. */
@@ -57,6 +60,8 @@ export interface ReceiptInput {
   readonly report: EngineReport;
   readonly voxels: number;
   readonly chunks: number;
+  readonly chunksResumed: number;
+  readonly voxelsResumed: number;
   readonly totalSeconds: number;
   readonly status: ArrayLike<number> | undefined;
 }
@@ -76,6 +81,7 @@ export function makeReceipt(input: ReceiptInput): Receipt {
     finishedAt: new Date().toISOString(),
     voxels: input.voxels,
     chunks: input.chunks,
+    chunksResumed: input.chunksResumed,
     workers: report.workers,
     physicalCores: report.physicalCores,
     seconds: {
@@ -87,11 +93,11 @@ export function makeReceipt(input: ReceiptInput): Receipt {
       tail: rounded(report.tailSeconds),
       idle: rounded(idle),
     },
-    efficiency: rounded(Math.min(1, report.computeSeconds / available)),
-    voxelsPerSecond: Math.round(input.voxels / totalSeconds),
+    efficiency: rounded(available > 0 ? Math.min(1, report.computeSeconds / available) : 0),
+    voxelsPerSecond: Math.round((input.voxels - input.voxelsResumed) / totalSeconds),
     attempts: report.attempts,
     peakBytes: { memory: process.resourceUsage().maxRSS * 1024, spill: 0 },
-    // Nothing is written to disk while a fit runs, so there is nothing that could be left.
+    // Only the ledger is on disk while a fit runs, and it goes when the maps are in place.
     bytesLeft: 0,
     voxelsByStatus: countStatuses(input.status ?? []),
   };

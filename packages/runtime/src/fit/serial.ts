@@ -1,9 +1,9 @@
 /** The serial engine: one thread, this one; the measure that the others are held against. */
-import { chunkStart } from "@fascicle/core";
+import { voxelsOfChunks } from "@fascicle/core";
 import { nextBatch } from "@fascicle/object-store";
 import { abortReason } from "../errors.ts";
 import { BatchFitter } from "./batchFitter.ts";
-import type { Engine } from "./engine.ts";
+import { chunksToFit, type Engine, voxelsSettled } from "./engine.ts";
 
 /** Voxels between two looks at the clock. */
 const batchVoxels = 32;
@@ -12,26 +12,31 @@ const turnMs = 20;
 
 const breathe = () => new Promise((resolve) => setImmediate(resolve));
 
-export const serialEngine: Engine = async ({ model, chunkCount, outputs, signal, progress }) => {
+export const serialEngine: Engine = async (task) => {
+  const { model, chunkCount, outputs, signal, progress, settled, onSettled } = task;
   const { signals } = model;
   const fitter = await BatchFitter.make(model, outputs);
   const begunMs = performance.now();
   let breathedMs = begunMs;
   let awayMs = 0;
-  for (let chunk = 0; chunk < chunkCount; chunk++) {
-    const end = chunkStart(signals.voxelCount, chunkCount, chunk + 1);
-    for (let voxel = chunkStart(signals.voxelCount, chunkCount, chunk); voxel < end; ) {
+  let voxelsDone = voxelsSettled(task);
+  const left = chunksToFit(task);
+  for (let chunks = left.takeFirst(1); chunks !== undefined; chunks = left.takeFirst(1)) {
+    const { start, end } = voxelsOfChunks(signals.voxelCount, chunkCount, chunks);
+    for (let voxel = start; voxel < end; ) {
       const batch = nextBatch(voxel, end, signals.voxelsPerSlab, batchVoxels);
       fitter.fit(batch, voxel);
       voxel += batch.count;
+      voxelsDone += batch.count;
       const nowMs = performance.now();
       if (nowMs - breathedMs < turnMs) continue;
-      progress.update(voxel, 1, nowMs);
+      progress.update(voxelsDone, 1, nowMs);
       await breathe();
       if (signal?.aborted) throw abortReason(signal);
       breathedMs = performance.now();
       awayMs += breathedMs - nowMs;
     }
+    onSettled(chunks);
   }
   progress.update(signals.voxelCount, 1);
   return {
@@ -41,6 +46,6 @@ export const serialEngine: Engine = async ({ model, chunkCount, outputs, signal,
     copySeconds: 0,
     queueSeconds: 0,
     tailSeconds: 0,
-    attempts: { run: chunkCount, lost: 0, retried: 0 },
+    attempts: { run: chunkCount - settled.size, lost: 0, retried: 0 },
   };
 };

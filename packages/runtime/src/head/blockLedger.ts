@@ -14,14 +14,13 @@ export class BlockLedger {
   /** A worker asks for a block. Throws where it may not. */
   want(agent: string, block: number): void {
     const { voxelCount, signals } = this.#spec;
-    const start = block * signals.blockVoxels;
-    if (start >= voxelCount) throw new Error(`block ${block} is not in fit ${this.#spec.job}`);
+    if (block * signals.blockVoxels >= voxelCount)
+      throw new Error(`block ${block} is not in fit ${this.#spec.job}`);
     const blocks = this.#missing.get(agent) ?? new Map<number, number>();
     if (blocks.size >= wantedBlocksLimit || blocks.has(block)) {
       throw new Error("a worker asked for too many blocks at once");
     }
-    const voxels = Math.min(voxelCount - start, signals.blockVoxels);
-    blocks.set(block, voxels * signals.width * bytesPerValue[signals.dtype]);
+    blocks.set(block, this.#bytesOf(block));
     this.#missing.set(agent, blocks);
   }
 
@@ -34,6 +33,19 @@ export class BlockLedger {
     if (left === 0) blocks.delete(block);
     else blocks.set(block, left);
     return true;
+  }
+
+  /** What workers still wait for, and from which byte of each block on. */
+  outstanding(): { agent: string; block: number; offset: number }[] {
+    return [...this.#missing].flatMap(([agent, blocks]) =>
+      [...blocks].map(([block, left]) => ({ agent, block, offset: this.#bytesOf(block) - left })),
+    );
+  }
+
+  #bytesOf(block: number): number {
+    const { voxelCount, signals } = this.#spec;
+    const voxels = Math.min(voxelCount - block * signals.blockVoxels, signals.blockVoxels);
+    return voxels * signals.width * bytesPerValue[signals.dtype];
   }
 
   agentLeft(agent: string): void {

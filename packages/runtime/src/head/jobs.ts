@@ -1,18 +1,26 @@
 /** What the head keeps of a fit beside the scheduler's entry: who asked, what to tell workers, how far it is. */
-import { type JobState, voxelsOfChunks } from "@fascicle/core";
+import { type JobState, type MapRequest, type Range, voxelsOfChunks } from "@fascicle/core";
 import type { ClusterStatus, JobSpec, Session } from "@fascicle/transport";
+import { memoryNeeded } from "@fascicle/worker";
 import { BlockLedger } from "./blockLedger.ts";
+
+/** The scheduler's entry for a fit. */
+export function requestOf(spec: JobSpec, settled: readonly Range[]): MapRequest {
+  const { job, chunkCount, slotLimit, priority } = spec;
+  return { job, chunkCount, slotLimit, priority, settled, memoryBytes: memoryNeeded(spec) };
+}
 
 export class HeadJob {
   readonly spec: JobSpec;
   /** The kernel's parameters, encoded, as every host gets them once. */
   readonly parameters: Uint8Array;
-  readonly client: Session;
+  /** Who asked for it; undefined while that one cannot be reached. */
+  client: Session | undefined;
   readonly submittedMs = Date.now();
   readonly blocks: BlockLedger;
   readonly #voxelsByAgent = new Map<string, number>();
 
-  constructor(spec: JobSpec, parameters: Uint8Array, client: Session) {
+  constructor(spec: JobSpec, parameters: Uint8Array, client: Session | undefined) {
     this.spec = spec;
     this.parameters = parameters;
     this.client = client;
@@ -49,7 +57,7 @@ export class HeadJob {
     return {
       job,
       model,
-      state: state.assignments.size === 0 ? "waiting for workers" : "running",
+      state: stateOf(state),
       chunks: {
         total: chunkCount,
         settled: state.settled.size,
@@ -60,4 +68,9 @@ export class HeadJob {
       seconds: (Date.now() - this.submittedMs) / 1000,
     };
   }
+}
+
+function stateOf({ driverAwayMs, assignments }: JobState): ClusterStatus["jobs"][number]["state"] {
+  if (driverAwayMs !== undefined) return "waiting for its driver";
+  return assignments.size === 0 ? "waiting for workers" : "running";
 }

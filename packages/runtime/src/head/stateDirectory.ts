@@ -52,8 +52,14 @@ export class StateDirectory {
     }
   }
 
-  /** A head that stops in good order leaves nothing, unless the directory is the user's own. */
+  /** No fit is in it any more. */
+  removeJournal(): void {
+    rmSync(join(this.path, "journal"), { force: true });
+  }
+
+  /** A head that stops in good order leaves nothing, but for token and port where the directory is the user's own. */
   close(): void {
+    this.removeJournal();
     if (!this.#isDefault) return;
     rmSync(this.#file, { force: true });
     this.discardIfEmpty();

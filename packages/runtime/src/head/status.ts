@@ -5,7 +5,7 @@ import type { HeadJob } from "./jobs.ts";
 
 /** What the head keeps of a worker beside the scheduler's entry. */
 export interface AgentRecord {
-  readonly connection: Session;
+  readonly session: Session;
   readonly host: HostInfo;
   readonly busySlots: Map<string, number>;
   objectBytes: number;

@@ -11,3 +11,30 @@ export const compactionBytesMinimum = 1 << 20;
 
 /** ...and above it when it has this many times the bytes that its live jobs need. */
 export const compactionFactor = 2;
+
+/** A ledger of a fit writes what was settled this often at most... */
+export const ledgerIntervalMs = 1_000;
+
+/** ...and rests this many times as long as it has worked: it may cost a thread no more than a twentieth of its time. */
+export const ledgerRestFactor = 20;
+
+/** What a fit overwrites is left alone for this long, so that whoever forgot --resume can stop and ask for it. */
+export const obsoleteGraceMs = 10_000;
+
+/** Rows go to the disk in pieces of about this size... */
+export const ledgerPieceBytes = 4 << 20;
+
+/** ...and are recorded after this many bytes at the latest. */
+export const ledgerSyncBytes = 32 << 20;
+
+/** A ledger whose process is dead is kept this long for --resume. */
+export const ledgerLifetimeMs = 24 * 3600 * 1000;
+
+/** Who holds a ledger says so this often... */
+export const heartbeatMs = 15_000;
+
+/** ...and counts as dead, where its process cannot be seen from here, after this long without a word. */
+export const silentHolderMs = 120_000;
+
+/** A claim that cannot be read is being written, unless it is older than this. */
+export const unreadableClaimMs = 10_000;

@@ -1,0 +1,220 @@
+/** A worker's session with the head. */
+import { chunksOfVoxels, type Range } from "@fascicle/core";
+import { outputsRowBytes, stateOfOwner } from "@fascicle/object-store";
+import { type FromAgent, readFromAgent, type Session } from "@fascicle/transport";
+import type { Desk } from "./desk.ts";
+import type { HeadJob } from "./jobs.ts";
+
+/** While a worker cannot be reached, its process is looked for this often, if it is one of this machine. */
+const aliveCheckMs = 100;
+
+type Hello = Extract<FromAgent, { type: "hello" }>;
+type Result = Extract<FromAgent, { type: "result" }>;
+
+export class AgentPeer {
+  readonly #desk: Desk;
+  readonly #session: Session;
+  readonly #remote: string;
+  #hello: Hello | undefined;
+  #aliveTimer: NodeJS.Timeout | undefined;
+
+  /** `onClosed` is called when the session is over. */
+  constructor(desk: Desk, session: Session, remote: string, onClosed: () => void) {
+    this.#desk = desk;
+    this.#session = session;
+    this.#remote = remote;
+    session.start({
+      onMessage: (raw, payload) => this.#received(readFromAgent(raw), payload),
+      onAway: (reason) => this.#away(reason),
+      onBack: () => this.#back(),
+      onClose: (reason, isGoodbye) => {
+        clearInterval(this.#aliveTimer);
+        this.#left(reason, isGoodbye);
+        onClosed();
+      },
+    });
+  }
+
+  #received(message: FromAgent, payload: Uint8Array): void {
+    if (message.type === "hello") this.#joined(message);
+    else if (this.#hello === undefined) throw new Error("a worker must say hello first");
+    else this.#heard(this.#hello.host.agent, message, payload);
+  }
+
+  #joined(hello: Hello): void {
+    const { host, replaces, holds } = hello;
+    const { agents, log } = this.#desk;
+    if (this.#hello !== undefined || agents.has(host.agent)) {
+      throw new Error("a worker said hello twice");
+    }
+    // Only its own machine's word: nobody else can put a worker's name in place of another's.
+    const earlier = replaces === undefined ? undefined : agents.get(replaces);
+    this.#hello = hello;
+    const record = {
+      session: this.#session,
+      host,
+      busySlots: new Map(),
+      objectBytes: 0,
+      objects: 0,
+    };
+    agents.set(host.agent, record);
+    this.#desk.names.add(host.agent, host.hostName, host.pid);
+    if (earlier !== undefined) this.#replace(replaces!);
+    const news = earlier === undefined ? "joined" : "is back";
+    log(`${host.hostName} (${this.#remote}) ${news} with ${host.slots} slots`);
+    const { agent, slots, objectMemoryBytes: memoryBytes } = host;
+    this.#desk.apply({ type: "AgentJoined", agent, slots, memoryBytes, replaces, holds });
+    this.#desk.tellWorkers();
+  }
+
+  /** Its earlier self is forgotten without a word to the scheduler, which hears of both at once. */
+  #replace(earlier: string): void {
+    const { agents, jobs } = this.#desk;
+    const session = agents.get(earlier)?.session;
+    agents.delete(earlier);
+    for (const job of jobs.values()) job.agentLeft(earlier);
+    session?.terminate("the worker is back under another name");
+  }
+
+  #away(reason: string): void {
+    if (this.#hello === undefined) return;
+    const { hostName, agent } = this.#hello.host;
+    this.#desk.log(`${hostName} cannot be reached: ${reason}`);
+    this.#desk.apply({ type: "AgentAway", agent });
+    this.#lookForProcess();
+    this.#aliveTimer ??= setInterval(() => this.#lookForProcess(), aliveCheckMs);
+  }
+
+  /** A process of this machine that is dead need not be waited for. */
+  #lookForProcess(): void {
+    if (this.#hello !== undefined && stateOfOwner(this.#hello.owner) === "dead") {
+      this.#session.terminate("its process died");
+    }
+  }
+
+  #back(): void {
+    clearInterval(this.#aliveTimer);
+    this.#aliveTimer = undefined;
+    if (this.#hello === undefined) return;
+    this.#desk.log(`${this.#hello.host.hostName} is back; nothing was lost`);
+    this.#desk.apply({ type: "AgentBack", agent: this.#hello.host.agent });
+  }
+
+  #left(reason: string, isGoodbye: boolean): void {
+    const agent = this.#hello?.host.agent;
+    const { agents, jobs, log } = this.#desk;
+    // One that is back under another name has been dealt with.
+    if (agent === undefined || agents.get(agent)?.session !== this.#session) return;
+    agents.delete(agent);
+    for (const job of jobs.values()) job.agentLeft(agent);
+    log(`${this.#hello?.host.hostName} left: ${reason}`);
+    this.#desk.apply({ type: "AgentLeft", agent, isDeath: !isGoodbye });
+    this.#desk.tellWorkers();
+  }
+
+  #heard(agent: string, message: Exclude<FromAgent, { type: "hello" }>, payload: Uint8Array): void {
+    if (message.type === "draining") {
+      this.#desk.apply({ type: "AgentDraining", agent });
+      return;
+    }
+    if (message.type === "memory") {
+      const record = this.#desk.agents.get(agent)!;
+      record.objectBytes = message.objectBytes;
+      record.objects = message.objects;
+      return;
+    }
+    const job = this.#desk.jobs.get(message.job);
+    // Words about a fit that ended meanwhile.
+    if (job !== undefined) this.#aboutJob(agent, job, message, payload);
+  }
+
+  #aboutJob(
+    agent: string,
+    job: HeadJob,
+    message: Extract<FromAgent, { job: string }>,
+    payload: Uint8Array,
+  ): void {
+    const { apply, toClient, log, tellWorkers } = this.#desk;
+    const hostName = this.#hello!.host.hostName;
+    switch (message.type) {
+      case "workWanted":
+        apply({ ...message, type: "WorkWanted", agent });
+        return;
+      case "blockWanted":
+        if (this.#epochOf(agent, message.job) === undefined) return;
+        job.blocks.want(agent, message.block);
+        toClient(job, { ...message, agent, offset: 0 });
+        return;
+      case "result":
+        if (this.#isResultExpected(agent, job, message, payload.length)) {
+          toClient(job, { ...message, agent }, payload);
+        }
+        return;
+      case "progress": {
+        this.#desk.agents.get(agent)?.busySlots.set(message.job, message.busySlots);
+        const voxels = job.progress(agent, message.voxels);
+        toClient(job, { type: "progress", job: message.job, voxels });
+        return;
+      }
+      case "returned":
+        apply({ ...message, type: "RangesReturned", agent });
+        return;
+      case "failed": {
+        if (this.#epochOf(agent, message.job) !== message.epoch) return;
+        log(`fit ${message.job} failed on ${hostName}: ${message.reason}`);
+        const reason = `chunk ${message.chunks.start} failed on ${hostName}: ${message.reason}`;
+        apply({ ...message, type: "RangeFailed", agent, reason });
+        tellWorkers();
+        return;
+      }
+      case "deferred":
+        job.agentLeft(agent);
+        apply({ ...message, type: "JobDeferred", agent });
+        tellWorkers();
+        return;
+      case "refused":
+        job.agentLeft(agent);
+        log(`${hostName}: ${message.reason}`);
+        apply({ ...message, type: "JobRefused", agent });
+        tellWorkers();
+    }
+  }
+
+  #epochOf(agent: string, job: string): number | undefined {
+    return this.#desk.state.jobs.get(job)?.assignments.get(agent)?.epoch;
+  }
+
+  /**
+   * Whether a result holds something that its sender was leased. What is settled already (somebody else was first)
+   * is credited and dropped; what was never leased closes the session.
+   */
+  #isResultExpected(agent: string, job: HeadJob, message: Result, payloadBytes: number): boolean {
+    const { spec } = job;
+    const state = this.#desk.state.jobs.get(message.job);
+    const assignment = state?.assignments.get(agent);
+    if (state === undefined || assignment?.epoch !== message.epoch) return false;
+    const { voxels, completes } = message;
+    const rowBytes = outputsRowBytes(spec.outputs);
+    if (
+      voxels.end > spec.voxelCount ||
+      payloadBytes !== (voxels.end - voxels.start) * rowBytes ||
+      (completes !== undefined && completes.end > spec.chunkCount)
+    ) {
+      throw new Error("a result is not of the size that it says");
+    }
+    const chunks = chunksOfVoxels(spec.voxelCount, spec.chunkCount, voxels);
+    let leased = 0;
+    for (const range of completes === undefined ? [chunks] : [chunks, completes]) {
+      const here = assignment.leased.overlap(range);
+      if (here + state.settled.overlap(range) < sizeOf(range)) {
+        throw new Error("a result of chunks that were not leased");
+      }
+      leased += here;
+    }
+    if (leased > 0) return true;
+    this.#desk.toAgent(agent, { type: "credit", job: message.job, bytes: payloadBytes });
+    return false;
+  }
+}
+
+const sizeOf = ({ start, end }: Range) => end - start;

@@ -1,0 +1,150 @@
+/** A driver's session with the head, or that of a command that asks. */
+import type { Range } from "@fascicle/core";
+import { blockVoxelsFor } from "@fascicle/object-store";
+import {
+  type FromClient,
+  fitsPerClientLimit,
+  type JobSpec,
+  readFromClient,
+  type Session,
+  type ToClient,
+} from "@fascicle/transport";
+import type { Desk } from "./desk.ts";
+import { HeadJob, requestOf } from "./jobs.ts";
+
+/** What a driver may ask of the head beside its fits. */
+export interface Questions {
+  /** A fit was submitted, and is to be remembered. */
+  submitted(job: HeadJob): void;
+  answer(message: Extract<FromClient, { type: "status" | "why" }>, session: Session): void;
+}
+
+export class ClientPeer {
+  readonly #desk: Desk;
+  readonly #session: Session;
+  readonly #questions: Questions;
+
+  /** `onClosed` is called when the session is over. */
+  constructor(desk: Desk, session: Session, questions: Questions, onClosed: () => void) {
+    this.#desk = desk;
+    this.#session = session;
+    this.#questions = questions;
+    session.start({
+      onMessage: (raw, payload) => this.#received(readFromClient(raw), payload),
+      onClose: (reason, isGoodbye) => {
+        this.#left(reason, isGoodbye);
+        onClosed();
+      },
+    });
+  }
+
+  /** A driver that says goodbye wants no more of its fits; one that is lost may come back for them. */
+  #left(reason: string, isGoodbye: boolean): void {
+    for (const [id, job] of [...this.#desk.jobs]) {
+      if (job.client !== this.#session) continue;
+      job.client = undefined;
+      if (isGoodbye) {
+        this.#desk.log(`fit ${id} ends, its driver is gone: ${reason}`);
+        this.#desk.apply({ type: "JobCancelled", job: id, reason: "its driver is gone" });
+      } else {
+        this.#desk.log(`the driver of fit ${id} is lost: ${reason}`);
+        this.#desk.apply({ type: "DriverAway", job: id });
+      }
+    }
+  }
+
+  #received(message: FromClient, payload: Uint8Array): void {
+    switch (message.type) {
+      case "submit":
+        this.#submit(message.spec, message.settled, payload);
+        return;
+      case "attach":
+        this.#attach(message.job, message.settled);
+        return;
+      case "status":
+      case "why":
+        this.#questions.answer(message, this.#session);
+        return;
+    }
+    const job = this.#desk.jobs.get(message.job);
+    if (job === undefined) return;
+    if (job.client !== this.#session) throw new Error("a fit is its own driver's business");
+    this.#aboutJob(job, message, payload);
+  }
+
+  #aboutJob(
+    job: HeadJob,
+    message: Extract<FromClient, { type: "cancel" | "block" | "damaged" | "stored" }>,
+    payload: Uint8Array,
+  ): void {
+    const { apply, toAgent, log, tellWorkers, state } = this.#desk;
+    const id = message.job;
+    switch (message.type) {
+      case "cancel":
+        log(`fit ${id} was cancelled: ${message.reason}`);
+        apply({ type: "JobCancelled", job: id, reason: message.reason });
+        return;
+      case "block": {
+        const { agent, ...block } = message;
+        if (job.blocks.deliver(agent, block.block, payload.length)) toAgent(agent, block, payload);
+        return;
+      }
+      case "damaged": {
+        const reason = "its results came damaged";
+        const { agent } = message;
+        log(`fit ${id} wants no more of ${agent}: ${reason}`);
+        job.agentLeft(agent);
+        const epoch = state.jobs.get(id)?.assignments.get(agent)?.epoch ?? 0;
+        apply({ type: "JobRefused", agent, job: id, epoch, reason });
+        tellWorkers();
+        return;
+      }
+      case "stored":
+        toAgent(message.agent, { type: "credit", job: id, bytes: message.bytes });
+        if (message.settled === undefined) return;
+        apply({ type: "RangeSettled", agent: message.agent, job: id, chunks: message.settled });
+    }
+  }
+
+  #submit(spec: JobSpec, settled: readonly Range[], payload: Uint8Array): void {
+    const { jobs, log, apply, tellWorkers } = this.#desk;
+    if (jobs.has(spec.job)) throw new Error(`fit ${spec.job} was submitted twice`);
+    if (spec.chunkCount > spec.voxelCount) throw new Error("a fit has more chunks than voxels");
+    if (spec.signals.blockVoxels !== blockVoxelsFor(spec.signals.width, spec.signals.dtype)) {
+      throw new Error("a fit cuts its signals into other blocks than ours");
+    }
+    checkInside(spec, settled);
+    const open = [...jobs.values()].filter((job) => job.client === this.#session);
+    if (open.length >= fitsPerClientLimit) throw new Error("a driver has too many fits open");
+    const job = new HeadJob(spec, payload, this.#session);
+    jobs.set(spec.job, job);
+    log(`fit ${spec.job}: ${spec.model}, ${spec.voxelCount} voxels in ${spec.chunkCount} chunks`);
+    this.#questions.submitted(job);
+    apply({ type: "JobSubmitted", request: requestOf(spec, settled) });
+    tellWorkers();
+  }
+
+  /** A driver is back for its fit. */
+  #attach(id: string, settled: readonly Range[]): void {
+    const job = this.#desk.jobs.get(id);
+    if (job === undefined || (job.client !== undefined && job.client !== this.#session)) {
+      this.#session.send({ type: "unknown", job: id });
+      return;
+    }
+    checkInside(job.spec, settled);
+    job.client = this.#session;
+    this.#desk.log(`the driver of fit ${id} is back`);
+    this.#desk.apply({ type: "DriverBack", job: id, settled });
+    // What it was asked for and had not sent is asked for again.
+    for (const wanted of job.blocks.outstanding()) {
+      this.#session.send({ type: "blockWanted", job: id, ...wanted } satisfies ToClient);
+    }
+    this.#desk.tellWorkers();
+  }
+}
+
+function checkInside(spec: JobSpec, settled: readonly Range[]): void {
+  for (const { end } of settled) {
+    if (end > spec.chunkCount) throw new Error("a fit has settled chunks that it does not have");
+  }
+}

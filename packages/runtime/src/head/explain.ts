@@ -1,0 +1,55 @@
+/** `runtime why`: the scheduler's sentences, with the names that users know. */
+import { explain, type HeadState } from "@fascicle/core";
+import type { Explanation } from "@fascicle/transport";
+import type { HeadJob } from "./jobs.ts";
+
+/** The names of workers, of those that left as well: stories tell of them. */
+export class WorkerNames {
+  readonly #names = new Map<string, string>();
+  readonly #limit = 1_000;
+
+  add(agent: string, hostName: string, pid: number): void {
+    this.#names.set(agent, `${hostName} (pid ${pid})`);
+    const [oldest] = this.#names.keys();
+    if (this.#names.size > this.#limit) this.#names.delete(oldest);
+  }
+
+  /** The names by which a user may mean a worker. */
+  meant(name: string): string[] {
+    return [...this.#names].filter(([, known]) => known.startsWith(name)).map(([agent]) => agent);
+  }
+
+  nameOf(agent: string): string {
+    return this.#names.get(agent) ?? agent;
+  }
+
+  /** Puts names for ids in a sentence. */
+  inWords(text: string): string {
+    let words = text;
+    for (const [agent, name] of this.#names) words = words.replaceAll(agent, name);
+    return words;
+  }
+}
+
+/** @param epochMs what the scheduler's clock shows as 0, in milliseconds since 1970. */
+export function explanations(
+  state: HeadState,
+  jobs: ReadonlyMap<string, HeadJob>,
+  names: WorkerNames,
+  clock: { readonly nowMs: number; readonly epochMs: number },
+  name: string | undefined,
+): Explanation[] {
+  const direct = explain(state, clock.nowMs, name);
+  const byHost = name === undefined ? [] : names.meant(name);
+  const meant = byHost.flatMap((agent) => explain(state, clock.nowMs, agent));
+  return [...direct, ...meant].map(({ kind, id, sentence, story }) => ({
+    kind: kind === "job" ? "fit" : kind,
+    id,
+    name: kind === "job" ? (jobs.get(id)?.spec.model ?? "") : names.nameOf(id),
+    sentence: names.inWords(sentence),
+    story: story.map(({ nowMs, text }) => ({
+      atMs: clock.epochMs + nowMs,
+      text: names.inWords(text),
+    })),
+  }));
+}

@@ -1,0 +1,59 @@
+/** Which fit is which: everything that decides the bytes of its results, and nothing else. */
+import { createHash } from "node:crypto";
+import type { ChunkedModel } from "@fascicle/core";
+import { encodeValue } from "@fascicle/transport";
+import { version } from "../version.ts";
+
+/** What two fits may differ in, in the words of a sentence. */
+export const identityParts = ["model", "version", "data", "options"] as const;
+
+export interface FitIdentity {
+  /** The same for fits that give the same bytes; not for others. */
+  readonly key: string;
+  /** A hash of each part. */
+  readonly parts: Readonly<Record<(typeof identityParts)[number], string>>;
+}
+
+/** A model that knows the files its signals are from. */
+export type FittableModel = ChunkedModel & {
+  readonly dwi?: { readonly inputs?: unknown; readonly selection?: unknown };
+};
+
+/** Signals are hashed in pieces of this size, and others get their turn in between. */
+const hashedPieceBytes = 16 << 20;
+const keyLength = 24;
+
+/** Engine, workers and chunks are no part of it. Models without input digests have their signals hashed. */
+export async function fitIdentity(model: FittableModel): Promise<FitIdentity> {
+  const { kernel, signals, outputs, name } = model;
+  const layout = [signals.voxelCount, signals.width, signals.dtype];
+  const fields = outputs.map((field) => [field.name, field.width, field.dtype, field.units]);
+  const parts = {
+    model: hashOf(name, kernel.module, kernel.name),
+    version: hashOf(version, kernel.hash),
+    data: hashOf(layout, model.dwi?.selection ?? null, await digestsOf(model)),
+    options: hashOf(fields, kernel.parameters),
+  };
+  return { key: hashOf(parts).slice(0, keyLength), parts };
+}
+
+function hashOf(...values: readonly unknown[]): string {
+  return createHash("sha256").update(encodeValue(values)).digest("hex");
+}
+
+async function digestsOf({ dwi, signals }: FittableModel): Promise<readonly string[]> {
+  const inputs = Array.isArray(dwi?.inputs)
+    ? (dwi.inputs as { role?: string; sha256?: string }[])
+    : [];
+  if (inputs.length > 0 && inputs.every(({ sha256 }) => typeof sha256 === "string")) {
+    return inputs.map(({ role, sha256 }) => `${role} ${sha256}`);
+  }
+  const hash = createHash("sha256");
+  for (const slab of signals.slabs) {
+    for (let at = 0; at < slab.byteLength; at += hashedPieceBytes) {
+      hash.update(new Uint8Array(slab, at, Math.min(hashedPieceBytes, slab.byteLength - at)));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  return [hash.digest("hex")];
+}

@@ -1,0 +1,147 @@
+/**
+ * The directory of a ledger, and who may write to it. Its files `claim-N` name the processes that held it, each made
+ * with a number that no other can take: the highest one holds it, if its process lives.
+ */
+import { mkdir, readdir, readFile, rm, rmdir, stat, utimes, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
+import { heartbeatMs, ledgerLifetimeMs, silentHolderMs, unreadableClaimMs } from "./limits.ts";
+
+const namePattern = /^\.fascicle-ledger-[0-9a-f]+$/;
+const claimPattern = /^claim-(\d+)$/;
+
+export const ledgerName = (key: string) => `.fascicle-ledger-${key}`;
+
+/** Who holds a ledger, as far as can be known from here. */
+export interface Holder {
+  readonly isAlive: boolean;
+  /** Number of the last claim; 0 where there is none. */
+  readonly claim: number;
+  /** `pid 12 on HOST`. */
+  readonly who: string;
+  /** When it last said so, milliseconds since 1970. */
+  readonly heardMs: number;
+}
+
+/** Undefined where there is no such ledger. */
+export async function holderOf(path: string): Promise<Holder | undefined> {
+  const names = await readdir(path).catch(() => undefined);
+  if (names === undefined) return undefined;
+  const claims = names.map((name) => Number(claimPattern.exec(name)?.[1] ?? 0));
+  const claim = Math.max(0, ...claims);
+  const file = claim === 0 ? path : claimFile(path, claim);
+  const { mtimeMs: heardMs } = await stat(file).catch(() => ({ mtimeMs: Date.now() }));
+  if (claim === 0) return { isAlive: false, claim, who: "nobody", heardMs };
+  const silentMs = Date.now() - heardMs;
+  const owner = await readOwner(file);
+  if (owner === undefined) {
+    return { isAlive: silentMs < unreadableClaimMs, claim, who: "another process", heardMs };
+  }
+  const state = stateOfOwner(owner);
+  const isAlive = state === "alive" || (state === "unknown" && silentMs < silentHolderMs);
+  return { isAlive, claim, who: `pid ${owner.pid} on ${owner.hostName}`, heardMs };
+}
+
+async function readOwner(file: string): Promise<Owner | undefined> {
+  try {
+    const owner = JSON.parse(await readFile(file, "utf8")) as Owner;
+    return typeof owner.pid === "number" && typeof owner.bootId === "string" ? owner : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const claimFile = (path: string, claim: number) => join(path, `claim-${claim}`);
+
+/** A ledger's directory that this process holds. */
+export class HeldDirectory {
+  readonly path: string;
+  readonly #claimFile: string;
+  readonly #heartbeat: NodeJS.Timeout;
+
+  private constructor(path: string, file: string) {
+    this.path = path;
+    this.#claimFile = file;
+    this.#heartbeat = setInterval(() => {
+      const now = new Date();
+      void utimes(file, now, now).catch(() => {});
+    }, heartbeatMs).unref();
+  }
+
+  /** Takes the place of a dead holder; undefined where another process was faster. */
+  static async take(path: string, dead: Holder): Promise<HeldDirectory | undefined> {
+    const file = claimFile(path, dead.claim + 1);
+    try {
+      await writeFile(file, JSON.stringify(currentOwner()), { flag: "wx", mode: 0o600 });
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EEXIST" || code === "ENOENT") return undefined;
+      throw error;
+    }
+    if (dead.claim > 0) await rm(claimFile(path, dead.claim), { force: true });
+    return new HeldDirectory(path, file);
+  }
+
+  /** Makes the directory, which only its owner may look into, and holds it; undefined where another process was faster. */
+  static async make(path: string): Promise<HeldDirectory | undefined> {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    const holder = await holderOf(path);
+    return holder === undefined || holder.isAlive ? undefined : HeldDirectory.take(path, holder);
+  }
+
+  /** Leaves it as it is to whoever comes next. */
+  async release(): Promise<void> {
+    clearInterval(this.#heartbeat);
+    await rm(this.#claimFile, { force: true });
+  }
+
+  async remove(): Promise<void> {
+    clearInterval(this.#heartbeat);
+    await rm(this.path, { recursive: true, force: true });
+  }
+}
+
+/** The ledgers in a directory. */
+export async function ledgersIn(directory: string): Promise<string[]> {
+  const names = await readdir(directory).catch(() => []);
+  return names.filter((name) => namePattern.test(name)).map((name) => join(directory, name));
+}
+
+/** Removes those whose process died more than a day ago. `isOurs` says of a path whether this version may touch it. */
+export async function sweepLedgers(
+  paths: readonly string[],
+  isOurs: (path: string) => Promise<boolean>,
+): Promise<void> {
+  for (const path of paths) {
+    const holder = await holderOf(path);
+    if (holder === undefined || holder.isAlive) continue;
+    if (Date.now() - holder.heardMs < ledgerLifetimeMs || !(await isOurs(path))) continue;
+    // One that cannot be removed is somebody else's.
+    await HeldDirectory.take(path, holder)
+      .then((held) => held?.remove())
+      .catch(() => {});
+  }
+}
+
+/** Makes a directory; gives how many of the path's last directories were not there before. */
+export async function makeDirectories(directory: string): Promise<number> {
+  const path = resolve(directory);
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return 0;
+  let levels = 0;
+  for (let at = path; at.length >= first.length; at = dirname(at)) levels++;
+  return levels;
+}
+
+/** Removes that many of the path's last directories, as far as they are empty. */
+export async function removeDirectories(directory: string, levels: number): Promise<void> {
+  let path = resolve(directory);
+  for (let level = 0; level < levels; level++) {
+    try {
+      await rmdir(path);
+    } catch {
+      return;
+    }
+    path = dirname(path);
+  }
+}
