@@ -53,6 +53,7 @@ export interface FitCommandOptions extends ModelOptions {
   maxB?: number;
   nifti: "nii.gz" | "nii";
   resume?: boolean;
+  priority?: number;
   json?: boolean;
 }
 
@@ -92,7 +93,17 @@ function addCommonOptions(command: Command): void {
       "threads, or slots of the cluster, at most (default: all)",
       parseCount(1, 100_000),
     )
-    .option("--wait <SECONDS>", "how long to wait for a first worker", parseCount(0, 1e6), 30)
+    .option(
+      "--wait <SECONDS>",
+      "how long to wait for a first worker, or for a lost head",
+      parseCount(0, 1e6),
+      30,
+    )
+    .option(
+      "--priority <N>",
+      "on a cluster: higher goes first, equals share (-1000 to 1000, default 0)",
+      parsePriority,
+    )
     .option(
       "--object-memory <SIZE>",
       "limit for signals and results in shared memory (default: most of the memory there is)",
@@ -161,6 +172,7 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
     const place = {
       directory: options.out,
       resume: options.resume ?? false,
+      priority: options.priority,
       howToResume: "Run the same command with --resume",
       notify: (sentence: string) => {
         bar.clear();
@@ -199,6 +211,11 @@ function refuseLater(options: FitCommandOptions): void {
     throw new NotYetError("--precision float32 is not in this version yet: leave it out.");
   }
 }
+
+const parsePriority = parseNumber(
+  (value) => Number.isInteger(value) && Math.abs(value) <= 1_000,
+  "it must be a whole number from -1000 to 1000.",
+);
 
 function engineOf({ engine, join, joinFile }: FitCommandOptions): EngineName {
   const isJoined = join !== undefined || joinFile !== undefined;

@@ -175,6 +175,11 @@ function checkOptions(
       `The number of workers must be a whole number of at least 1, not ${workers}.`,
     );
   }
+  if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) <= 1_000)) {
+    throw new UsageError(
+      `The priority must be a whole number from -1000 to 1000, not ${priority}.`,
+    );
+  }
   if (engine === "serial" && workers !== undefined && workers !== 1) {
     throw new UsageError(`The serial engine is one thread: it cannot have ${workers} workers.`);
   }
