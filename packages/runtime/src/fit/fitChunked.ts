@@ -165,7 +165,7 @@ async function fit<M extends ChunkedModel>(
 function checkOptions(
   { signals }: ChunkedModel,
   nChunks: number | "auto",
-  { workers, engine, signal }: FitOptions,
+  { workers, engine, signal, priority }: FitOptions,
 ): void {
   if (signal?.aborted) throw abortReason(signal);
   const objection = whyNotChunks(signals.voxelCount, nChunks === "auto" ? 1 : nChunks);
