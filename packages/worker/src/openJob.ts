@@ -7,8 +7,10 @@ import { type FromThread, reasonOf, type ThreadJob } from "./threadMessages.ts";
 
 /** Voxels between two looks at the cancel word. */
 const batchVoxels = 32;
-/** Receipts are sent this often at most, and when there is nothing left to draw. */
+/** A thread sends receipts this often at most, and when there is nothing left to draw... */
 const receiptIntervalMs = 20;
+/** ...and less often beside many others: all threads of a job together send one in this time. */
+const receiptSpacingMs = 1;
 
 export class OpenJob {
   readonly #spec: ThreadJob;
@@ -20,6 +22,7 @@ export class OpenJob {
   readonly #slabs: readonly (Float32Array | Float64Array)[];
   readonly #outputs: readonly OutputView[];
   readonly #batchVoxels: number;
+  readonly #receiptIntervalMs: number;
   #computeMs = 0;
   #lastReceiptMs = performance.now();
 
@@ -38,6 +41,7 @@ export class OpenJob {
     this.#board = new ChunkBoard(spec.board);
     this.#slabs = spec.signals.slabs.map((slab) => signalView(spec.signals.dtype, slab));
     this.#outputs = spec.outputs.map(({ dtype, buffer }) => outputView(dtype, buffer));
+    this.#receiptIntervalMs = Math.max(receiptIntervalMs, words.slots * receiptSpacingMs);
     // With a time-out, one voxel must be told from the next.
     this.#batchVoxels = spec.voxelTimeoutMs === undefined ? batchVoxels : 1;
   }
@@ -64,7 +68,7 @@ export class OpenJob {
       const nowMs = performance.now();
       this.#computeMs += nowMs - begunMs;
       const hasRoom = !this.#board.finish(chunk, this.#slot) || this.#words.note(this.#slot, chunk);
-      if (!hasRoom || nowMs - this.#lastReceiptMs > receiptIntervalMs) this.#sendReceipt();
+      if (!hasRoom || nowMs - this.#lastReceiptMs > this.#receiptIntervalMs) this.#sendReceipt();
       if (nowMs > untilMs) return true;
     }
   }
