@@ -1,40 +1,14 @@
 /** Kernels that throw, exit, abort or eat all memory: the voxel is given up, the rest is fitted, and nothing remains. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type ChunkedModel, endLocalThreads, type FitResult, fitChunked } from "@fascicle/runtime";
+import { endLocalThreads, type FitResult, fitChunked } from "@fascicle/runtime";
 import { afterAll, describe, expect, it } from "vitest";
 import { hashOfMaps } from "../support/bytes.ts";
-import { testModel } from "../support/models.ts";
+import { carefulProcesses } from "../support/carefulProcesses.ts";
+import { givenUpBytes, testModel } from "../support/models.ts";
 
 afterAll(endLocalThreads);
-
-/** Careful processes of this process that still run. */
-function carefulProcesses(): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    try {
-      const parent = /^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-      const isOurs = parent === String(process.pid);
-      return isOurs && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("carefulMain");
-    } catch {
-      return false;
-    }
-  });
-}
-
-/** What a fit of the good kernel gives, with zeros and `status` where voxels were given up. */
-async function expected(model: ChunkedModel, givenUp: readonly number[], status: number) {
-  const fit = await fitChunked({ ...model, kernel: { ...model.kernel, name: "sums" } }, 1, {
-    engine: "serial",
-  });
-  for (const voxel of givenUp) {
-    for (const { data, shape } of Object.values(fit.maps)) {
-      data.fill(0, voxel * shape[1], (voxel + 1) * shape[1]);
-    }
-    fit.status[voxel] = status;
-  }
-  return hashOfMaps(fit);
-}
 
 const crashedOf = (fit: FitResult) => fit.receipt.voxelsByStatus.crashed;
 
@@ -45,7 +19,7 @@ describe("a voxel that crashes its kernel", () => {
         kernel
       ];
       const model = testModel({ voxels: 500, voxelsPerSlab: 200, kernel, poison });
-      const bytes = await expected(model, poison, 6);
+      const bytes = await givenUpBytes(model, poison, 6);
       for (const chunks of kernel === "throws" ? [1, 20, 500] : [20]) {
         const fit = await fitChunked(model, chunks, { workers: 2 });
         expect(hashOfMaps(fit)).toBe(bytes);
@@ -58,7 +32,7 @@ describe("a voxel that crashes its kernel", () => {
   it("gives the same bytes on the serial engine, where it throws", async () => {
     const poison = [0, 31, 32, 33, 499];
     const model = testModel({ voxels: 500, voxelsPerSlab: 200, kernel: "throws", poison });
-    const bytes = await expected(model, poison, 6);
+    const bytes = await givenUpBytes(model, poison, 6);
     for (const chunks of [1, 7, "auto"] as const) {
       const fit = await fitChunked(model, chunks, { engine: "serial" });
       expect(hashOfMaps(fit)).toBe(bytes);
@@ -71,7 +45,7 @@ describe("a voxel that crashes its kernel", () => {
       const flag = join(folder, "died");
       const model = testModel({ voxels: 500, kernel: "diesOnce", poison: [123], flag });
       const fit = await fitChunked(model, 50, { workers: 2 });
-      expect(hashOfMaps(fit)).toBe(await expected(model, [], 0));
+      expect(hashOfMaps(fit)).toBe(await givenUpBytes(model, [], 0));
       expect(fit.receipt.attempts.retried).toBe(1);
     } finally {
       rmSync(folder, { recursive: true });

@@ -1,4 +1,5 @@
-import type { ChunkedModel } from "@fascicle/runtime";
+import { type ChunkedModel, fitChunked } from "@fascicle/runtime";
+import { hashOfMaps } from "./bytes.ts";
 
 const module = new URL("./kernels.mjs", import.meta.url).href;
 
@@ -48,4 +49,22 @@ export function testModel(options: TestModelOptions): ChunkedModel {
     ],
     kernel: { module, name: kernel, hash: "test", parameters: { width, work, flag } },
   };
+}
+
+/** Hash of what a fit of the good kernel gives, with zeros and `status` where voxels were given up. */
+export async function givenUpBytes(
+  model: ChunkedModel,
+  givenUp: readonly number[],
+  status: number,
+) {
+  const fit = await fitChunked({ ...model, kernel: { ...model.kernel, name: "sums" } }, 1, {
+    engine: "serial",
+  });
+  for (const voxel of givenUp) {
+    for (const { data, shape } of Object.values(fit.maps)) {
+      data.fill(0, voxel * shape[1], (voxel + 1) * shape[1]);
+    }
+    fit.status[voxel] = status;
+  }
+  return hashOfMaps(fit);
 }

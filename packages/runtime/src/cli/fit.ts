@@ -45,6 +45,7 @@ export interface FitCommandOptions extends ModelOptions {
   joinFile?: string;
   workers?: number;
   wait: number;
+  voxelTimeout?: number;
   objectMemory?: number;
   spillDir?: string;
   dtype: "float32" | "float64";
@@ -103,6 +104,11 @@ function addCommonOptions(command: Command): void {
       "--priority <N>",
       "on a cluster: higher goes first, equals share (-1000 to 1000, default 0)",
       parsePriority,
+    )
+    .option(
+      "--voxel-timeout <SECONDS>",
+      "give up a voxel that takes longer (status 7, zeros); off unless asked for",
+      parseNumber((value) => value > 0, "it must be a number of seconds above 0."),
     )
     .option(
       "--object-memory <SIZE>",
@@ -185,6 +191,7 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       signal,
       workers: options.workers,
       waitSeconds: options.wait,
+      voxelTimeoutSeconds: options.voxelTimeout,
       objectMemoryBytes: limitBytes - memory.usedBytes,
       onProgress: (progress: FitProgress) => bar.fit(name, progress),
     };

@@ -10,6 +10,8 @@ const chunksPerWorker = 16;
 const probeVoxels = 48;
 /** The first voxels run before the engine has compiled the kernel: they are not timed. */
 const warmUpVoxels = 16;
+/** What a voxel counts as where it may not be tried out here, because it may never end. */
+export const unmeasuredVoxelSeconds = 1e-3;
 
 /** The count for a fit that takes `secondsPerVoxel` on each of `workers`. Pure. */
 export function chooseChunks(voxels: number, workers: number, secondsPerVoxel: number): number {

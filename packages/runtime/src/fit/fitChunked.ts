@@ -15,7 +15,7 @@ import { abortReason, UsageError } from "../errors.ts";
 import { stateHome } from "../head/discovery.ts";
 import { FitLedger, type FitLedgerOptions } from "../ledger/fitLedger.ts";
 import { wholeChunks } from "../ledger/wholeChunks.ts";
-import { chooseChunks, measureVoxel } from "./autoChunks.ts";
+import { chooseChunks, measureVoxel, unmeasuredVoxelSeconds } from "./autoChunks.ts";
 import { clusterEngine } from "./cluster.ts";
 import { type Engine, voxelsSettled } from "./engine.ts";
 import { localEngine } from "./local.ts";
@@ -53,6 +53,9 @@ export interface FitOptions {
   /** Bytes of object memory for the results. */
   readonly objectMemoryBytes?: number;
 }
+
+/** A timer holds no more than this. */
+const longestTimeoutSeconds = 86_400;
 
 /** What a model adds to its result. */
 type ExtrasOf<M> = M extends { extend(fit: FittedMaps): infer Extras } ? Extras : object;
@@ -123,10 +126,12 @@ async function fit<M extends ChunkedModel>(
   const begunMs = performance.now();
   const cluster = options.cluster ?? currentCluster();
   const engine = options.engine ?? (cluster === undefined ? "local" : "cluster");
+  const voxelTimeoutMs = timeoutMs(options.voxelTimeoutSeconds, engine);
   const voxels = model.signals.voxelCount;
+  const isMeasured = voxelTimeoutMs === undefined;
   const chunks =
     nChunks === "auto"
-      ? (ledger?.chunkCount ?? (await autoChunks(model, engine, workers)))
+      ? (ledger?.chunkCount ?? (await autoChunks(model, engine, workers, isMeasured)))
       : nChunks;
   const memory = new SlabAllocator(options.objectMemoryBytes);
   const outputs = allocateOutputs(model.outputs, voxels, (bytes) => memory.allocate(bytes));
@@ -134,8 +139,6 @@ async function fit<M extends ChunkedModel>(
   const found = (await ledger?.begin(outputs, chunks, signal)) ?? new RangeSet();
   const settled = wholeChunks(voxels, chunks, found);
   const onSettled = (range: Range) => ledger?.settled(voxelsOfChunks(voxels, chunks, range));
-  const voxelTimeoutMs =
-    options.voxelTimeoutSeconds === undefined ? undefined : options.voxelTimeoutSeconds * 1000;
   const task = {
     model,
     chunkCount: chunks,
@@ -189,9 +192,27 @@ async function autoChunks(
   model: ChunkedModel,
   engine: EngineName,
   workers: number | undefined,
+  isMeasured: boolean,
 ): Promise<number> {
   const slots = engine === "serial" ? 1 : (workers ?? usableCores());
-  return chooseChunks(model.signals.voxelCount, slots, await measureVoxel(model));
+  const secondsPerVoxel = isMeasured ? await measureVoxel(model) : unmeasuredVoxelSeconds;
+  return chooseChunks(model.signals.voxelCount, slots, secondsPerVoxel);
+}
+
+/** The time-out in milliseconds, where there is one; throws where the engine cannot hold it. */
+function timeoutMs(seconds: number | undefined, engine: EngineName): number | undefined {
+  if (seconds === undefined) return undefined;
+  if (!(seconds > 0 && seconds <= longestTimeoutSeconds)) {
+    throw new UsageError(
+      `The time-out of a voxel must be above 0 and at most ${longestTimeoutSeconds} seconds, not ${seconds}.`,
+    );
+  }
+  if (engine === "serial") {
+    throw new UsageError(
+      "The serial engine cannot end a voxel that takes too long: leave out the time-out, or use the local engine.",
+    );
+  }
+  return seconds * 1000;
 }
 
 function mapsOver(model: ChunkedModel, outputs: readonly SharedArrayBuffer[]) {
