@@ -40,13 +40,14 @@ describe("an abort", () => {
   it("ends threads that ignore everything, and the next fit has new ones", async () => {
     const voxels = 144;
     const poison = Array.from({ length: voxels }, (_, voxel) => voxel);
-    const deaf = testModel({ voxels, kernel: "loops", poison });
     const tookMs: number[] = [];
     for (let round = 0; round < 3; round++) {
       const controller = new AbortController();
+      const entered = new Int32Array(new SharedArrayBuffer(4));
+      const deaf = testModel({ voxels, kernel: "loops", poison, entered });
       const fit = fitChunked(deaf, voxels, { workers: 72, signal: controller.signal });
       fit.catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      while (Atomics.load(entered, 0) < 72) await new Promise((resolve) => setTimeout(resolve, 20));
       const reason = new Error("enough");
       const begunMs = performance.now();
       controller.abort(reason);

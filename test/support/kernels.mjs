@@ -22,12 +22,13 @@ const misdeeds = {
     writeFileSync(flag, "");
     process.exit(9);
   },
-  loops() {
+  loops({ entered }) {
+    if (entered) Atomics.add(entered, 0, 1);
     for (;;);
   },
   /** Throws in a thread and loops in a process of its own. */
   loopsWhenAlone() {
-    if (isMainThread) misdeeds.loops();
+    if (isMainThread) misdeeds.loops({});
     misdeeds.throws();
   },
   allocates() {
@@ -52,7 +53,7 @@ function sums({ width, work }) {
 
 export function createKernel(name, parameters) {
   if (name === "diesAtStart") process.exit(9);
-  if (name === "loopsAtStart") misdeeds.loops();
+  if (name === "loopsAtStart") misdeeds.loops(parameters);
   const fitVoxel = sums(parameters);
   const { width } = parameters;
   return {

@@ -21,11 +21,13 @@ export interface TestModelOptions {
   readonly poison?: readonly number[];
   readonly flag?: string;
   readonly voxelsPerSlab?: number;
+  /** Shared memory in which kernels that loop count themselves. */
+  readonly entered?: Int32Array;
 }
 
 /** A model over made-up signals whose answers are easily known. */
 export function testModel(options: TestModelOptions): ChunkedModel {
-  const { voxels, kernel = "sums", work = 10, poison = [], flag = "" } = options;
+  const { voxels, kernel = "sums", work = 10, poison = [], flag = "", entered } = options;
   const width = 5;
   const voxelsPerSlab = options.voxelsPerSlab ?? voxels;
   const slabs: SharedArrayBuffer[] = [];
@@ -47,7 +49,7 @@ export function testModel(options: TestModelOptions): ChunkedModel {
       { name: "pair", width: 2, dtype: "float64", units: "1" },
       { name: "status", width: 1, dtype: "uint8", units: "1" },
     ],
-    kernel: { module, name: kernel, hash: "test", parameters: { width, work, flag } },
+    kernel: { module, name: kernel, hash: "test", parameters: { width, work, flag, entered } },
   };
 }
 

@@ -16,7 +16,7 @@ export const carefulProcessesLimit = 4;
 export const carefulBatchVoxels = 256;
 
 /** Milliseconds that a thread has to let go of a job by itself; then it is ended. */
-export const letGoMs = 80;
+export const letGoMs = 50;
 
 /** Milliseconds between two looks at threads that have not let go. */
 export const letGoPollMs = 5;
