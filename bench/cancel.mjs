@@ -11,8 +11,16 @@ const rounds = Number(process.argv[3] ?? 7);
 const module = new URL("../test/support/kernels.mjs", import.meta.url).href;
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
+/** Threads wait for each other, or the first would keep the last from coming. */
+function newMeeting() {
+  const entered = new Int32Array(new SharedArrayBuffer(8));
+  entered[1] = threads;
+  return entered;
+}
+
 async function allIn(entered) {
   while (Atomics.load(entered, 0) < threads) await sleep(20);
+  await sleep(200);
 }
 
 /** Milliseconds from the abort until the fit has rejected, which it does when nothing can touch its memory any more. */
@@ -20,7 +28,7 @@ async function abortMs() {
   const width = 1;
   const slab = new SharedArrayBuffer(threads * width * 4);
   new Float32Array(slab).fill(-1);
-  const entered = new Int32Array(new SharedArrayBuffer(4));
+  const entered = newMeeting();
   const model = {
     name: "deaf",
     signals: {
@@ -43,8 +51,15 @@ async function abortMs() {
 }
 
 async function bareMs() {
-  const entered = new Int32Array(new SharedArrayBuffer(4));
-  const body = `const { workerData } = require("node:worker_threads"); Atomics.add(workerData, 0, 1); for (;;);`;
+  const entered = newMeeting();
+  const body = `
+    const { workerData: entered } = require("node:worker_threads");
+    Atomics.add(entered, 0, 1);
+    Atomics.notify(entered, 0);
+    for (let count = 0; count < entered[1]; count = Atomics.load(entered, 0)) {
+      Atomics.wait(entered, 0, count);
+    }
+    for (;;);`;
   const workers = Array.from({ length: threads }, () => {
     return new Worker(body, { eval: true, workerData: entered });
   });

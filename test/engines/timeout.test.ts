@@ -43,7 +43,9 @@ describe("an abort", () => {
     const tookMs: number[] = [];
     for (let round = 0; round < 3; round++) {
       const controller = new AbortController();
-      const entered = new Int32Array(new SharedArrayBuffer(4));
+      const entered = new Int32Array(new SharedArrayBuffer(8));
+      // They wait for each other without taking time, or they would not all come to run here.
+      entered[1] = 72;
       const deaf = testModel({ voxels, kernel: "loops", poison, entered });
       const fit = fitChunked(deaf, voxels, { workers: 72, signal: controller.signal });
       fit.catch(() => {});

@@ -4,6 +4,15 @@ import { isMainThread } from "node:worker_threads";
 
 export const kernelHash = () => "test";
 
+/** Counts this thread in the first word, and waits there until it is the number in the second, if there is one. */
+function meet(entered) {
+  Atomics.add(entered, 0, 1);
+  Atomics.notify(entered, 0);
+  for (let count = 0; count < entered[1]; count = Atomics.load(entered, 0)) {
+    Atomics.wait(entered, 0, count);
+  }
+}
+
 /** What a kernel does at a voxel whose first sample is negative. */
 const misdeeds = {
   throws() {
@@ -23,7 +32,7 @@ const misdeeds = {
     process.exit(9);
   },
   loops({ entered }) {
-    if (entered) Atomics.add(entered, 0, 1);
+    if (entered) meet(entered);
     for (;;);
   },
   /** Throws in a thread and loops in a process of its own. */

@@ -21,7 +21,7 @@ export interface TestModelOptions {
   readonly poison?: readonly number[];
   readonly flag?: string;
   readonly voxelsPerSlab?: number;
-  /** Shared memory in which kernels that loop count themselves. */
+  /** Shared memory in which kernels that loop count themselves, and the count that they wait for. */
   readonly entered?: Int32Array;
 }
 
