@@ -48,7 +48,7 @@ export interface FitOptions {
    * the bytes of a fit do not depend on time.
    */
   readonly voxelTimeoutSeconds?: number;
-  /** On a cluster: fits of higher priority go first, fits of one share. From -1000 to 1000, default 0. */
+  /** Of fits at the same time, those of higher priority go first, those of one share. From -1000 to 1000, default 0. */
   readonly priority?: number;
   /** Bytes of object memory for the results. */
   readonly objectMemoryBytes?: number;

@@ -87,7 +87,8 @@ export const localEngine: Engine = async (task) => {
   return report;
 };
 
-function threadJob({ model, outputs, voxelTimeoutMs }: EngineTask, board: SharedArrayBuffer) {
+function threadJob(task: EngineTask, board: SharedArrayBuffer) {
+  const { model, outputs, voxelTimeoutMs, priority } = task;
   return {
     job: newId(),
     moduleUrl: kernelModuleUrl(model.kernel.module),
@@ -98,6 +99,7 @@ function threadJob({ model, outputs, voxelTimeoutMs }: EngineTask, board: Shared
     outputs: model.outputs.map((field, i) => ({ ...field, buffer: outputs[i] })),
     board,
     voxelTimeoutMs,
+    priority,
   };
 }
 
