@@ -29,7 +29,6 @@ describe("the embedded engines", () => {
     await expect(fitChunked(model, 2, { engine: "serial", workers: 3 })).rejects.toThrow(
       /one thread/,
     );
-    await expect(fitChunked(model, 2, { resume: true })).rejects.toThrow(/not in this version/);
     await expect(fitChunked(model, 2, { objectMemoryBytes: 100 })).rejects.toThrow(
       /--object-memory/,
     );
