@@ -72,6 +72,20 @@ describe("a head that is killed", () => {
     expect((await again.saw(/join: (\S+)/))[1]).toBe(join);
   }, 180_000);
 
+  it("or stopped on purpose: the fit ends at once and can be taken up without it", async () => {
+    const data = await bigVolume(home);
+    const { join } = await home.head("--cpus", "1");
+    const out = home.file("out");
+    const words = ["fit", "csd", ...data, "--out", out];
+    const fit = home.start([...words, "--join", join]);
+    await fit.saw(/fitting csd: [1-9]/);
+    expect((await home.run(["stop"])).code).toBe(0);
+    const { code, stderr } = await fit.ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/The head was lost during the fit \(the head stops\).*--resume/);
+    expect(await home.run([...words, "--resume"])).toMatchObject({ code: 0 });
+  }, 120_000);
+
   it("refuses a journal of a later version, and leaves it as it is", async () => {
     const state = home.file("mine");
     const start = ["start", "--head", "--port", "0", "--cpus", "0", "--state-dir", state];
@@ -89,6 +103,8 @@ describe("a head that is killed", () => {
     expect(refused.stderr).toMatch(/version/);
     expect(readFileSync(`${state}/journal`).equals(journal)).toBe(true);
     rmSync(state, { recursive: true });
+    // Whoever looks next sweeps the dead head's entry in the register.
+    await home.run(["status"]);
   }, 60_000);
 });
 

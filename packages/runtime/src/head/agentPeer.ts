@@ -42,13 +42,12 @@ export class AgentPeer {
   }
 
   #joined(hello: Hello): void {
-    const { host, replaces, holds } = hello;
+    const { host, holds } = hello;
     const { agents, log } = this.#desk;
+    const replaces = this.#earlierSelf(hello);
     if (this.#hello !== undefined || agents.has(host.agent)) {
       throw new Error("a worker said hello twice");
     }
-    // Only its own machine's word: nobody else can put a worker's name in place of another's.
-    const earlier = replaces === undefined ? undefined : agents.get(replaces);
     this.#hello = hello;
     const record = {
       session: this.#session,
@@ -59,12 +58,19 @@ export class AgentPeer {
     };
     agents.set(host.agent, record);
     this.#desk.names.add(host.agent, host.hostName, host.pid);
-    if (earlier !== undefined) this.#replace(replaces!);
-    const news = earlier === undefined ? "joined" : "is back";
+    if (replaces !== undefined) this.#replace(replaces);
+    const news = hello.replaces === undefined ? "joined" : "is back";
     log(`${host.hostName} (${this.#remote}) ${news} with ${host.slots} slots`);
     const { agent, slots, objectMemoryBytes: memoryBytes } = host;
     this.#desk.apply({ type: "AgentJoined", agent, slots, memoryBytes, replaces, holds });
     this.#desk.tellWorkers();
+  }
+
+  /** The name under which the head still has this process; a stranger's is not taken for it. */
+  #earlierSelf({ replaces, host }: Hello): string | undefined {
+    const earlier = this.#desk.agents.get(replaces ?? "")?.host;
+    const isSame = earlier?.pid === host.pid && earlier.machine === host.machine;
+    return isSame ? replaces : undefined;
   }
 
   /** Its earlier self is forgotten without a word to the scheduler, which hears of both at once. */

@@ -74,12 +74,9 @@ export class Head implements Desk {
     return this.#server?.port ?? this.#options.port;
   }
 
-  /** Tells everybody goodbye, closes the door, and forgets the fits. */
+  /** Tells everybody goodbye and closes the door; drivers keep what they have. */
   async stop(): Promise<void> {
     clearInterval(this.#ticker);
-    for (const id of [...this.jobs.keys()]) {
-      this.apply({ type: "JobCancelled", job: id, reason: headStopsReason });
-    }
     for (const session of this.#sessions) session.close(headStopsReason);
     await this.#server?.close();
     await this.#options.journal?.close();
