@@ -276,6 +276,9 @@ export class Agent {
       case "ReturnRanges":
         this.#say({ ...effect, type: "returned" });
         return;
+      case "DeferJob":
+        this.#say({ ...effect, type: "deferred" });
+        return;
       case "ReportFailure":
         this.#say({ ...effect, type: "failed", reason: effect.reason.slice(0, 1_000) });
         return;

@@ -122,5 +122,7 @@ export type AgentEffect =
       readonly failure: FailureClass;
       readonly reason: string;
     }
+  /** The head takes this job for open here, and it is not: say that there was no room. */
+  | { readonly type: "DeferJob"; readonly job: string; readonly epoch: number }
   /** Its threads stop, its memory is given back. */
   | { readonly type: "ReleaseJob"; readonly job: string };

@@ -1,5 +1,13 @@
-import type { HeldJob } from "../head/events.ts";
+import type { Range } from "../chunks.ts";
+import type { FailureClass, HeldJob } from "../head/events.ts";
 import { RangeSet } from "../rangeSet.ts";
+
+/** Chunks that cannot be fitted here. */
+export interface ReportedFailure {
+  readonly chunks: Range;
+  readonly failure: FailureClass;
+  readonly reason: string;
+}
 
 /** One opening of a job on this host. Every leased chunk is in exactly one of `waiting`, `ready`, `fitted` and `sent`. */
 export interface AgentJobState {
@@ -22,6 +30,8 @@ export interface AgentJobState {
   readonly sent: RangeSet;
   /** Of those that wait: to be run alone. */
   readonly careful: RangeSet;
+  /** What the head was told and may not have heard: it is told again by whoever takes this host in. */
+  readonly failures: ReportedFailure[];
   unsettledBytes: number;
   isSending: boolean;
   isGathering: boolean;
@@ -86,6 +96,7 @@ export function newAgentJob(
     fitted: new RangeSet(),
     sent: new RangeSet(),
     careful: new RangeSet(),
+    failures: [],
     unsettledBytes: 0,
     isSending: false,
     isGathering: false,

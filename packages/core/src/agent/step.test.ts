@@ -102,6 +102,27 @@ describe("the host's half of the scheduler", () => {
     expect(step(state, leased(20, 30))).toEqual([]);
   });
 
+  it("says again to a head that takes it in what the last one may not have heard", () => {
+    const state = working();
+    const reason = "it threw";
+    const failure = { type: "ExecutionFailed", job: "j", reason } as const;
+    const thrown = { chunks: { start: 1, end: 2 }, failure: "application" } as const;
+    const tooLarge = { chunks: { start: 3, end: 4 }, failure: "outOfMemory" } as const;
+    step(state, { type: "HeadLost" });
+    step(state, { ...failure, ...thrown });
+    step(state, { ...failure, ...tooLarge });
+    const keeps = [{ start: 0, end: 10 }];
+    const said = step(state, { type: "JobAdopted", job: "j", epoch: 7, keeps });
+    const ranges = [tooLarge.chunks];
+    expect(said.slice(0, 2)).toEqual([
+      { type: "ReturnRanges", job: "j", epoch: 7, ranges, isRecall: false },
+      { type: "ReportFailure", job: "j", epoch: 7, ...thrown, reason },
+    ]);
+    expect(step(state, { type: "JobAdopted", job: "k", epoch: 2, keeps: [] })).toEqual([
+      { type: "DeferJob", job: "k", epoch: 2 },
+    ]);
+  });
+
   it("runs suspects alone", () => {
     const state = emptyAgentState();
     step(state, opened);

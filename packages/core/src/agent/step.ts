@@ -6,7 +6,7 @@
 import type { Range } from "../chunks.ts";
 import { RangeSet } from "../rangeSet.ts";
 import type { AgentEffect, AgentEvent } from "./events.ts";
-import { type AgentJobState, type AgentState, newAgentJob } from "./state.ts";
+import { type AgentJobState, type AgentState, newAgentJob, type ReportedFailure } from "./state.ts";
 
 /** Applies one event; effects are pushed in the order in which they must be carried out. */
 export function stepAgent(state: AgentState, event: AgentEvent, effects: AgentEffect[]): void {
@@ -29,8 +29,14 @@ export function stepAgent(state: AgentState, event: AgentEvent, effects: AgentEf
     return;
   }
   const job = state.jobs.get(event.job);
-  // A job that was closed meanwhile: threads and the head may still speak of it.
-  if (job !== undefined) stepJob(state, job, event, effects);
+  if (job !== undefined) {
+    stepJob(state, job, event, effects);
+    return;
+  }
+  // A job that was closed meanwhile: threads and the head may still speak of it. Only one that the head takes for
+  // open here must not be passed over: it has not heard that there was no room for it.
+  if (event.type !== "JobAdopted") return;
+  effects.push({ type: "DeferJob", job: event.job, epoch: event.epoch });
 }
 
 type JobEvent = Exclude<AgentEvent, { type: "HeadLost" | "Draining" | "JobOpened" }>;
@@ -70,7 +76,8 @@ function stepJob(
       sendNext(job, effects);
       return;
     case "Credited":
-      job.unsettledBytes -= event.bytes;
+      // What was sent before this host was taken in anew counts no more, but may be credited still.
+      job.unsettledBytes = Math.max(0, job.unsettledBytes - event.bytes);
       sendNext(job, effects);
       return;
     case "Settled":
@@ -78,10 +85,9 @@ function stepJob(
       return;
     case "ExecutionFailed": {
       const { chunks, failure, reason } = event;
-      const { epoch } = job;
-      const report = { type: "ReportFailure", job: job.job, epoch, chunks, failure } as const;
-      effects.push({ ...report, reason });
+      report(job, { chunks, failure, reason }, effects);
       if (failure === "outOfMemory") forget(job, chunks);
+      else job.failures.push({ chunks, failure, reason });
       return;
     }
     case "JobClosed":
@@ -107,19 +113,36 @@ function adopted(
   const dropped = new RangeSet(...job.leased.ranges());
   for (const range of keeps) dropped.remove(range);
   for (const range of dropped.ranges()) drop(job, range, effects);
-  // What was handed back without the head's hearing of it.
-  const missing = new RangeSet(...keeps);
-  for (const range of job.leased.ranges()) missing.remove(range);
-  if (missing.size > 0) {
-    const ranges = [...missing.ranges()];
-    effects.push({ type: "ReturnRanges", job: job.job, epoch, ranges, isRecall: false });
-  }
+  handBackMissing(job, keeps, effects);
+  for (const failure of job.failures) report(job, failure, effects);
   for (const range of job.waiting.ranges()) {
     effects.push({ type: "FetchSignals", job: job.job, chunks: range });
   }
   if (state.isDraining) handBackAll(job, effects);
   sendNext(job, effects);
   askForWork(state, job, effects);
+}
+
+/** What the head believes to be here and is not: it was handed back, or failed, in words that the head never heard. */
+function handBackMissing(
+  job: AgentJobState,
+  keeps: readonly Range[],
+  effects: AgentEffect[],
+): void {
+  const missing = new RangeSet(...keeps);
+  for (const range of job.leased.ranges()) missing.remove(range);
+  if (missing.size === 0) return;
+  const ranges = [...missing.ranges()];
+  const { epoch } = job;
+  effects.push({ type: "ReturnRanges", job: job.job, epoch, ranges, isRecall: false });
+}
+
+function report(
+  { job, epoch }: AgentJobState,
+  { chunks, failure, reason }: ReportedFailure,
+  effects: AgentEffect[],
+): void {
+  effects.push({ type: "ReportFailure", job, epoch, chunks, failure, reason });
 }
 
 function leased(

@@ -94,8 +94,12 @@ export function loseActor(turn: Turn, actor: ActorState, reason: string, costs: 
 
 /** A call was under way when its actor died: nobody knows how far it came, so it is made again only if that was asked for. */
 function loseCall(turn: Turn, actor: ActorState, call: JobState, reason: string): void {
-  if (actor.agent !== undefined) dropAssignment(turn, call, actor.agent);
-  for (const agent of [...call.assignments.keys()]) dropAssignment(turn, call, agent);
+  for (const agent of [...call.assignments.keys()]) {
+    dropAssignment(turn, call, agent);
+    // Where the actor alone died, its host still has the call.
+    if (!turn.state.agents.has(agent)) continue;
+    turn.effects.push({ type: "CloseJob", agent, job: call.request.job });
+  }
   if (call.counts.lost > (call.request.retries ?? 0)) {
     failJob(turn, call, `actor ${actor.actor} died under this call: ${reason}`);
   }

@@ -21,6 +21,7 @@ import {
   type AgentState,
   agentTransitions,
   type JobState,
+  jobsByPriority,
   slotLimitOf,
   slotsForMaps,
 } from "./state.ts";
@@ -53,8 +54,11 @@ export function agentJoined(turn: Turn, event: Joined): void {
   }
   placeActors(turn);
   feedAll();
-  for (const job of [...jobs.values()]) {
+  for (const job of jobsByPriority(turn.state)) {
     openOn(turn, job, host);
+    if (job.assignments.get(agent)?.leased.size === 0 && !job.hungry.has(agent)) {
+      lease(turn, job, agent);
+    }
     if (job.firstLeaseMs === undefined) failIfNobodyCan(turn, job);
   }
 }
@@ -87,7 +91,6 @@ function adopt(
   note(turn, job, `${agent} is back with ${kept.size} chunks`);
   const keeps = [...kept.ranges()];
   turn.effects.push({ type: "AdoptJob", agent, job: job.request.job, epoch, slots, keeps });
-  if (kept.size === 0) lease(turn, job, agent);
   if (job.pending.size === 0) feedOutranked(turn, job);
   return true;
 }
@@ -104,7 +107,7 @@ export function agentBack(turn: Turn, agent: string): void {
   if (host?.phase !== "away") return;
   host.phase = transition(agentTransitions, host.phase, "return", `agent ${agent}`, host.story);
   host.story.add(turn.nowMs, "is back");
-  for (const job of [...turn.state.jobs.values()]) {
+  for (const job of jobsByPriority(turn.state)) {
     openOn(turn, job, host);
     if (job.hungry.has(agent)) lease(turn, job, agent);
   }
@@ -140,7 +143,7 @@ function remove(turn: Turn, agent: string, isDeath: boolean): () => void {
   for (const id of host.actors) loseActor(turn, actors.get(id)!, "its host left", true);
   objectsLeft(turn, agent);
   return () => {
-    for (const job of [...jobs.values()]) {
+    for (const job of jobsByPriority(turn.state)) {
       const hopeless = job.losses[lossesLimit - 1]?.firstFrom(0);
       if (hopeless !== undefined) {
         failJob(

@@ -15,7 +15,7 @@ import {
 } from "./leases.ts";
 import { driverGraceMs, endedJobsKept, memoryBackoffMs, memoryRetriesLimit } from "./limits.ts";
 import { awaitObjects, objectMade, objectNotMade, promiseObject } from "./objects.ts";
-import { type JobState, jobTransitions, newJob } from "./state.ts";
+import { type JobState, jobsByPriority, jobTransitions, newJob } from "./state.ts";
 import { backUp, recallAnswered } from "./steal.ts";
 import { note, type Turn } from "./turn.ts";
 
@@ -222,7 +222,7 @@ export function hasAssignment(turn: Turn, agent: string): boolean {
 /** What these hosts have let go of is room for the jobs that waited for it. */
 export function freeRoom(turn: Turn, agents: Iterable<string>): void {
   const freed = [...agents];
-  for (const job of turn.state.jobs.values()) {
+  for (const job of jobsByPriority(turn.state)) {
     for (const agent of freed) {
       const host = turn.state.agents.get(agent);
       if (job.deferrals.delete(agent) && host !== undefined) openOn(turn, job, host);
@@ -234,6 +234,8 @@ export function freeRoom(turn: Turn, agents: Iterable<string>): void {
 export function driverBack(turn: Turn, job: JobState, settled: readonly Range[]): void {
   job.driverAwayMs = undefined;
   note(turn, job, "its driver is back");
+  // All of it at first: what the driver has must not be leased on the way.
+  for (const range of settled) job.pending.remove(range);
   for (const range of settled) settle(turn, job, range, undefined);
   if (finishIfSettled(turn, job)) return;
   for (const [agent, assignment] of [...job.assignments]) {

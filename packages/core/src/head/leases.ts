@@ -147,7 +147,7 @@ export function feed(turn: Turn, job: JobState): void {
 }
 
 /** Whether a job of higher priority has something for this host. */
-function isOutranked(turn: Turn, job: JobState, agent: string): boolean {
+export function isOutranked(turn: Turn, job: JobState, agent: string): boolean {
   if (turn.state.jobs.size === 1) return false;
   const priority = priorityOf(job);
   for (const other of turn.state.jobs.values()) {

@@ -173,6 +173,11 @@ export function newJob(request: MapRequest, nowMs: number): JobState {
 
 export const priorityOf = (job: JobState): number => job.request.priority ?? 0;
 
+/** Jobs in the order in which hosts are to hear of them; equals in the order in which they came. */
+export function jobsByPriority({ jobs }: HeadState): JobState[] {
+  return [...jobs.values()].sort((a, b) => priorityOf(b) - priorityOf(a));
+}
+
 /** More slots than chunks would have nothing to do. */
 export function slotLimitOf({ request }: JobState): number {
   return Math.min(request.slotLimit ?? request.chunkCount, request.chunkCount);

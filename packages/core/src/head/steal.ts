@@ -1,6 +1,6 @@
 /** Cures for the tail of a job: work that one host holds and has not begun goes to idle ones; slow chunks get a copy. */
 import type { Range } from "../chunks.ts";
-import { grant } from "./leases.ts";
+import { grant, isOutranked } from "./leases.ts";
 import { slowAfterChunks, slowAfterMs } from "./limits.ts";
 import type { Assignment, JobState } from "./state.ts";
 import { note, type Turn } from "./turn.ts";
@@ -80,6 +80,7 @@ function copyRange(turn: Turn, job: JobState, holder: string, range: Range): voi
     const assignment = job.assignments.get(agent);
     const host = turn.state.agents.get(agent);
     if (agent === holder || assignment === undefined || host?.phase !== "ready") continue;
+    if (isOutranked(turn, job, agent)) continue;
     const freeSlots = assignment.slots - assignment.leased.size;
     if (freeSlots < 1) continue;
     const start = firstWithout(job, range);

@@ -195,6 +195,58 @@ describe("the head's scheduler", () => {
     );
   });
 
+  it("tells a new host of jobs in the order of their priorities", () => {
+    const state = emptyHeadState();
+    step(state, { type: "JobSubmitted", request: job(4) });
+    step(state, { type: "JobSubmitted", request: { ...job(4), job: "high", priority: 1 } });
+    const joined = step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    expect(joined.map((effect) => [effect.type, "job" in effect && effect.job])).toEqual([
+      ["OpenJob", "high"],
+      ["Lease", "high"],
+      ["OpenJob", "j"],
+    ]);
+  });
+
+  it("copies no slow chunks to a host that has something of higher priority to do", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "AgentJoined", agent: "b", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(2) });
+    const second = { start: 1, end: 2 };
+    step(state, { type: "RangeSettled", agent: "b", job: "j", chunks: second }, 100);
+    step(state, { type: "WorkWanted", agent: "b", job: "j" }, 100);
+    step(state, { type: "JobSubmitted", request: { ...job(40), job: "high", priority: 1 } }, 200);
+    expect(step(state, { type: "Tick" }, 10_000)).toEqual([]);
+  });
+
+  it("has hosts send again what may be lost with a driver, and leases nothing that it has", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(8) });
+    expect(state.jobs.get("j")?.assignments.get("a")?.leased.ranges()).toEqual([
+      { start: 0, end: 4 },
+    ]);
+    step(state, { type: "DriverAway", job: "j" });
+    const settled = [
+      { start: 0, end: 4 },
+      { start: 4, end: 6 },
+    ];
+    const back = step(state, { type: "DriverBack", job: "j", settled });
+    const leased = back.flatMap((effect) => (effect.type === "Lease" ? [effect.chunks] : []));
+    expect(leased).toEqual([{ start: 6, end: 7 }]);
+    const keeps = leased;
+    expect(back).toContainEqual({
+      type: "AdoptJob",
+      agent: "a",
+      job: "j",
+      epoch: 2,
+      slots: 1,
+      keeps,
+    });
+    const stale = { type: "WorkWanted", agent: "a", job: "j", epoch: 1 } as const;
+    expect(step(state, stale)).toEqual([]);
+  });
+
   it("ignores words about an earlier opening", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });

@@ -89,6 +89,19 @@ describe("actors", () => {
     expect([state.actors.size, state.jobs.size]).toEqual([0, 0]);
   });
 
+  it("leave no call behind on the host where they crashed", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "ActorRequested", actor: "c", restarts: 1 });
+    step(state, { type: "ActorStarted", agent: "a", actor: "c", incarnation: 1 });
+    step(state, { type: "JobSubmitted", request: call("again", 1) });
+    const crashed = { type: "ActorCrashed", agent: "a", actor: "c", incarnation: 1 } as const;
+    expect(step(state, { ...crashed, reason: "it threw" })).toMatchObject([
+      { type: "CloseJob", agent: "a", job: "again" },
+      { type: "StartActor", agent: "a", incarnation: 2 },
+    ]);
+  });
+
   it("move away from a host that is to be left, between two calls", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });
