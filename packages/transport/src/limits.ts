@@ -27,8 +27,8 @@ export const goodbyeTimeoutMs = 1_000;
 /** A broken connection is dialled again at once, then after this long, doubled each time... */
 export const redialDelayMs = 50;
 
-/** ...up to this. */
-export const redialDelayLimitMs = 1_000;
+/** ...up to this, so that some tries fit into the time that a session has to come back. */
+export const redialDelayLimitMs = 500;
 
 /** A handshake (challenge, proof, upgrade) must end within this. */
 export const handshakeTimeoutMs = 5_000;
