@@ -35,6 +35,10 @@ export class AgentPeer {
     });
   }
 
+  get #name(): string {
+    return this.#desk.names.nameOf(this.#hello?.host.agent ?? "");
+  }
+
   #received(message: FromAgent, payload: Uint8Array): void {
     if (message.type === "hello") this.#joined(message);
     else if (this.#hello === undefined) throw new Error("a worker must say hello first");
@@ -60,7 +64,7 @@ export class AgentPeer {
     this.#desk.names.add(host.agent, host.hostName, host.pid);
     if (replaces !== undefined) this.#replace(replaces);
     const news = hello.replaces === undefined ? "joined" : "is back";
-    log(`${host.hostName} (${this.#remote}) ${news} with ${host.slots} slots`);
+    log(`${this.#name} at ${this.#remote} ${news} with ${host.slots} slots`);
     const { agent, slots, objectMemoryBytes: memoryBytes } = host;
     this.#desk.apply({ type: "AgentJoined", agent, slots, memoryBytes, replaces, holds });
     this.#desk.tellWorkers();
@@ -84,8 +88,8 @@ export class AgentPeer {
 
   #away(reason: string): void {
     if (this.#hello === undefined) return;
-    const { hostName, agent } = this.#hello.host;
-    this.#desk.log(`${hostName} cannot be reached: ${reason}`);
+    const { agent } = this.#hello.host;
+    this.#desk.log(`${this.#name} cannot be reached: ${reason}`);
     this.#desk.apply({ type: "AgentAway", agent });
     this.#lookForProcess();
     this.#aliveTimer ??= setInterval(() => this.#lookForProcess(), aliveCheckMs);
@@ -102,7 +106,7 @@ export class AgentPeer {
     clearInterval(this.#aliveTimer);
     this.#aliveTimer = undefined;
     if (this.#hello === undefined) return;
-    this.#desk.log(`${this.#hello.host.hostName} is back; nothing was lost`);
+    this.#desk.log(`${this.#name} is back; nothing was lost`);
     this.#desk.apply({ type: "AgentBack", agent: this.#hello.host.agent });
   }
 
@@ -113,7 +117,7 @@ export class AgentPeer {
     if (agent === undefined || agents.get(agent)?.session !== this.#session) return;
     agents.delete(agent);
     for (const job of jobs.values()) job.agentLeft(agent);
-    log(`${this.#hello?.host.hostName} left: ${reason}`);
+    log(`${this.#name} left: ${reason}`);
     this.#desk.apply({ type: "AgentLeft", agent, isDeath: !isGoodbye });
     this.#desk.tellWorkers();
   }
@@ -141,7 +145,7 @@ export class AgentPeer {
     payload: Uint8Array,
   ): void {
     const { apply, toClient, log, tellWorkers } = this.#desk;
-    const hostName = this.#hello!.host.hostName;
+    const worker = this.#name;
     switch (message.type) {
       case "workWanted":
         apply({ ...message, type: "WorkWanted", agent });
@@ -167,8 +171,8 @@ export class AgentPeer {
         return;
       case "failed": {
         if (this.#epochOf(agent, message.job) !== message.epoch) return;
-        log(`fit ${message.job} failed on ${hostName}: ${message.reason}`);
-        const reason = `chunk ${message.chunks.start} failed on ${hostName}: ${message.reason}`;
+        log(`fit ${message.job} failed on ${worker}: ${message.reason}`);
+        const reason = `chunk ${message.chunks.start} failed on ${worker}: ${message.reason}`;
         apply({ ...message, type: "RangeFailed", agent, reason });
         tellWorkers();
         return;
@@ -180,7 +184,7 @@ export class AgentPeer {
         return;
       case "refused":
         job.agentLeft(agent);
-        log(`${hostName}: ${message.reason}`);
+        log(`${worker}: ${message.reason}`);
         apply({ ...message, type: "JobRefused", agent });
         tellWorkers();
     }

@@ -23,9 +23,9 @@ export class WorkerNames {
     return this.#names.get(agent) ?? agent;
   }
 
-  /** Puts names for ids in a sentence. */
+  /** Puts names for ids in a sentence; what the scheduler calls a job is a fit to users. */
   inWords(text: string): string {
-    let words = text;
+    let words = text.replace(/\b([jJ])ob(s?) /g, (_, j, s) => `${j === "J" ? "F" : "f"}it${s} `);
     for (const [agent, name] of this.#names) words = words.replaceAll(agent, name);
     return words;
   }
