@@ -19,29 +19,37 @@ import { note, type Turn } from "./turn.ts";
 
 /** Opens the job on every host that may take part and has not. */
 export function openEverywhere(turn: Turn, job: JobState): void {
-  for (const agent of turn.state.agents.values()) {
-    if (job.slotsGranted >= slotLimitOf(job)) return;
-    openOn(turn, job, agent);
+  const opened: string[] = [];
+  for (const host of turn.state.agents.values()) {
+    if (job.slotsGranted >= slotLimitOf(job)) break;
+    if (openWithout(turn, job, host)) opened.push(host.agent);
   }
+  // Only now is it known how many share: the first would take half of everything.
+  for (const agent of opened) lease(turn, job, agent);
 }
 
 /** Opens the job on a host, if it may take part there, and gives it a first lease. */
 export function openOn(turn: Turn, job: JobState, host: AgentState): void {
+  if (openWithout(turn, job, host)) lease(turn, job, host.agent);
+}
+
+/** Opens the job on a host without a lease; false where it may not take part there. */
+function openWithout(turn: Turn, job: JobState, host: AgentState): boolean {
   const { agent } = host;
-  if (job.phase !== "open" || job.request.actor !== undefined) return;
-  if (host.isDraining || host.phase !== "ready" || job.assignments.has(agent)) return;
-  if (job.refusals.has(agent) || job.deferrals.has(agent)) return;
+  if (job.phase !== "open" || job.request.actor !== undefined) return false;
+  if (host.isDraining || host.phase !== "ready" || job.assignments.has(agent)) return false;
+  if (job.refusals.has(agent) || job.deferrals.has(agent)) return false;
   const needed = job.request.memoryBytes ?? 0;
   if (needed > host.memoryBytes) {
     job.refusals.set(agent, whyTooLarge(needed, host.memoryBytes));
-    return;
+    return false;
   }
   const slots = Math.min(slotsForMaps(host), slotLimitOf(job) - job.slotsGranted);
-  if (slots < 1) return;
+  if (slots < 1) return false;
   const { epoch } = addAssignment(turn, job, agent, slots);
   const priority = priorityOf(job);
   turn.effects.push({ type: "OpenJob", agent, job: job.request.job, epoch, slots, priority });
-  lease(turn, job, agent);
+  return true;
 }
 
 export function addAssignment(

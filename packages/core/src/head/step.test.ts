@@ -158,6 +158,17 @@ describe("the head's scheduler", () => {
     expect(state.jobs.get("j")?.counts).toMatchObject({ stolen: 1, lost: 0 });
   });
 
+  it("gives hosts that are there from the start equal shares", () => {
+    const state = emptyHeadState();
+    const agents = ["a", "b", "c", "d"];
+    for (const agent of agents) step(state, { type: "AgentJoined", agent, slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(1000) });
+    const { assignments } = state.jobs.get("j")!;
+    const sizes = agents.map((agent) => assignments.get(agent)!.leased.size);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(125);
+    expect(Math.min(...sizes)).toBeGreaterThan(80);
+  });
+
   it("copies slow chunks to idle hosts near the end; the first result wins, the other is told", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });
