@@ -16,7 +16,7 @@ import {
 import { driverGraceMs, endedJobsKept, memoryBackoffMs, memoryRetriesLimit } from "./limits.ts";
 import { awaitObjects, objectMade, objectNotMade, promiseObject } from "./objects.ts";
 import { type JobState, jobsByPriority, jobTransitions, newJob } from "./state.ts";
-import { backUp, recallAnswered } from "./steal.ts";
+import { backUp, recallAnswered, recallFor } from "./steal.ts";
 import { note, type Turn } from "./turn.ts";
 
 export function jobSubmitted(turn: Turn, request: MapRequest): void {
@@ -74,7 +74,10 @@ export function rangeSettled(turn: Turn, job: JobState, agent: string, chunks: R
   if (assignment === undefined) return;
   assignment.progressMs = turn.nowMs;
   assignment.isRecallFutile = false;
-  if (assignment.leased.size === 0 && !job.hungry.has(agent)) lease(turn, job, agent);
+  const isHungry = job.hungry.has(agent);
+  if (assignment.leased.size === 0 && !isHungry) lease(turn, job, agent);
+  // It asked ahead of need, and there was nothing; now it is in need.
+  if (assignment.leased.size < assignment.slots && isHungry) recallFor(turn, job);
 }
 
 /** Takes chunks out of everybody's hands; tells those who held them. */
@@ -260,7 +263,10 @@ export function tickJob(turn: Turn, job: JobState): void {
     for (const { range } of due) job.pending.add(range);
     feed(turn, job);
   }
-  if (job.request.actor === undefined && job.delayed.length === 0) backUp(turn, job);
+  if (job.request.actor !== undefined || job.delayed.length > 0) return;
+  // Who had nothing to hand back before may have now.
+  recallFor(turn, job);
+  backUp(turn, job);
 }
 
 /** Ends a job all of whose chunks are settled; true where it did. */

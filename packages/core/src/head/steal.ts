@@ -31,7 +31,8 @@ function idleHosts(turn: Turn, job: JobState): number {
   let count = 0;
   for (const agent of job.hungry) {
     const { leased, slots } = job.assignments.get(agent)!;
-    if (leased.size < slots && turn.state.agents.get(agent)?.phase === "ready") count++;
+    if (leased.size >= slots || turn.state.agents.get(agent)?.phase !== "ready") continue;
+    if (!isOutranked(turn, job, agent)) count++;
   }
   return count;
 }

@@ -158,6 +158,24 @@ describe("the head's scheduler", () => {
     expect(state.jobs.get("j")?.counts).toMatchObject({ stolen: 1, lost: 0 });
   });
 
+  it("lets a host that asked ahead have the tail of what another holds when it is idle", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(100) });
+    step(state, { type: "AgentJoined", agent: "b", slots: 1 });
+    const held = () => state.jobs.get("j")!.assignments.get("b")!.leased;
+    while (state.jobs.get("j")!.pending.size > 0) {
+      step(state, { type: "WorkWanted", agent: "b", job: "j" });
+    }
+    // It has something to do: nobody is asked to hand back.
+    expect(step(state, { type: "WorkWanted", agent: "b", job: "j" })).toEqual([]);
+    const [chunks] = held().ranges();
+    expect(
+      step(state, { type: "RangeSettled", agent: "b", job: "j", chunks }).at(-1),
+    ).toMatchObject({ type: "Recall", agent: "a" });
+    expect(held().size).toBe(0);
+  });
+
   it("gives hosts that are there from the start equal shares", () => {
     const state = emptyHeadState();
     const agents = ["a", "b", "c", "d"];
