@@ -290,7 +290,7 @@ describe("commands", () => {
   });
 
   it("of later versions say so", async () => {
-    for (const name of ["why", "objects", "gc", "bench"]) {
+    for (const name of ["objects", "bench"]) {
       const ended = await home.run([name]);
       expect(ended.code).toBe(2);
       expect(ended.stderr).toMatch(/not in this version yet/);

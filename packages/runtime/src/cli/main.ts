@@ -5,6 +5,7 @@ import { version } from "../version.ts";
 import { removeOwnLog } from "./children.ts";
 import { exitCodes, reportError } from "./exit.ts";
 import { addFitCommand } from "./fit.ts";
+import { addGcCommand } from "./gc.ts";
 import { addJoinCommand } from "./join.ts";
 import { addLaterCommands } from "./notYet.ts";
 import { addPhantomCommand } from "./phantom.ts";
@@ -28,6 +29,7 @@ addJoinCommand(program);
 addStatusCommand(program);
 addStopCommand(program);
 addWhyCommand(program);
+addGcCommand(program);
 addLaterCommands(program);
 exitByThrowing(program);
 

@@ -4,7 +4,6 @@ import { NotYetError } from "../errors.ts";
 
 const later: Readonly<Record<string, string>> = {
   objects: "list the objects of a cluster (not in this version)",
-  gc: "sweep what dead processes left (not in this version)",
   bench: "measure sweeps, tasks, objects and kernels (not in this version)",
 };
 

@@ -2,6 +2,7 @@
 import type { ClusterStatus } from "@fascicle/transport";
 import type { Command } from "commander";
 import { connect } from "../client/connect.ts";
+import { type KnownLedger, knownLedgers } from "../ledger/ledgerRegister.ts";
 import { readJoinString } from "./joinString.ts";
 import { formatBytes, formatSeconds, grouped } from "./parse.ts";
 
@@ -22,7 +23,12 @@ export function addStatusCommand(program: Command): void {
       const cluster = await connect(readJoinString(options.join, options.joinFile));
       try {
         const status = await cluster.status();
-        process.stdout.write(options.json ? `${JSON.stringify(status)}\n` : renderStatus(status));
+        const ledgers = (await knownLedgers()).filter(({ isAlive }) => !isAlive);
+        process.stdout.write(
+          options.json
+            ? `${JSON.stringify({ ...status, ledgers })}\n`
+            : `${renderStatus(status)}${renderLedgers(ledgers)}`,
+        );
       } finally {
         await cluster.close();
       }
@@ -65,6 +71,15 @@ export function renderStatus(status: ClusterStatus): string {
   if (hosts.length === 0) lines.push("no worker has joined: `runtime join` on a host starts one");
   if (jobs.length === 0) lines.push("no fit is running");
   return `${lines.join("\n")}\n`;
+}
+
+/** What fits that died have left on this host for --resume; nothing where there is none. */
+export function renderLedgers(ledgers: readonly KnownLedger[]): string {
+  if (ledgers.length === 0) return "";
+  const bytes = ledgers.reduce((sum, ledger) => sum + ledger.bytes, 0);
+  const left = ledgers.length === 1 ? "1 ledger" : `${ledgers.length} ledgers`;
+  const title = `${left} of fits that died here, ${formatBytes(bytes)}: --resume continues them, \`runtime gc --all\` removes them`;
+  return `\n${[title, ...ledgers.map(({ path }) => `  ${path}`)].join("\n")}\n`;
 }
 
 /** Rows in columns; nothing where there is no row. */

@@ -417,7 +417,8 @@ export class FitLedger {
   }
 }
 
-async function isReadable(path: string): Promise<boolean> {
+/** Whether this version can read a ledger. */
+export async function isReadable(path: string): Promise<boolean> {
   try {
     await readLedger(path);
     return true;

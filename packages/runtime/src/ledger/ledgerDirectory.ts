@@ -5,6 +5,7 @@
 import { mkdir, readdir, readFile, rm, rmdir, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
+import { forgetLedger, noteLedger } from "./ledgerPlaces.ts";
 import { heartbeatMs, ledgerLifetimeMs, silentHolderMs, unreadableClaimMs } from "./limits.ts";
 
 const namePattern = /^\.fascicle-ledger-[0-9a-f]+$/;
@@ -62,6 +63,7 @@ export class HeldDirectory {
   private constructor(path: string, file: string) {
     this.path = path;
     this.#claimFile = file;
+    noteLedger(path);
     this.#heartbeat = setInterval(() => {
       const now = new Date();
       void utimes(file, now, now).catch(() => {});
@@ -84,6 +86,8 @@ export class HeldDirectory {
 
   /** Makes the directory, which only its owner may look into, and holds it; undefined where another process was faster. */
   static async make(path: string): Promise<HeldDirectory | undefined> {
+    // Before it is there: a death in between must not leave what nobody finds.
+    noteLedger(path);
     await mkdir(path, { recursive: true, mode: 0o700 });
     const holder = await holderOf(path);
     return holder === undefined || holder.isAlive ? undefined : HeldDirectory.take(path, holder);
@@ -98,6 +102,7 @@ export class HeldDirectory {
   async remove(): Promise<void> {
     clearInterval(this.#heartbeat);
     await rm(this.path, { recursive: true, force: true });
+    forgetLedger(this.path);
   }
 }
 

@@ -1,0 +1,52 @@
+/** `runtime gc`. */
+import type { Command } from "commander";
+import { listProcesses } from "../head/discovery.ts";
+import { isReadable } from "../ledger/fitLedger.ts";
+import {
+  type KnownLedger,
+  knownLedgers,
+  outputOf,
+  removeLedger,
+} from "../ledger/ledgerRegister.ts";
+import { ledgerLifetimeMs } from "../ledger/limits.ts";
+import { formatBytes, formatSeconds } from "./parse.ts";
+
+interface GcOptions {
+  all?: boolean;
+  dryRun?: boolean;
+}
+
+export function addGcCommand(program: Command): void {
+  program
+    .command("gc")
+    .description(
+      "remove what dead processes of yours left on this host: ledgers that --resume could use, after 24 h",
+    )
+    .option("--all", "younger ledgers, too: the fits that left them cannot be resumed any more")
+    .option("--dry-run", "only say what would be removed")
+    .action(async ({ all = false, dryRun = false }: GcOptions) => {
+      // Looking at the register sweeps the entries of dead processes.
+      listProcesses();
+      for (const line of await collect(all, dryRun)) process.stdout.write(`${line}\n`);
+    });
+}
+
+async function collect(isAll: boolean, isDryRun: boolean): Promise<string[]> {
+  const dead = (await knownLedgers()).filter(({ isAlive }) => !isAlive);
+  if (dead.length === 0) return ["nothing is left by dead processes"];
+  const lines: string[] = [];
+  for (const ledger of dead) lines.push(await treat(ledger, isAll, isDryRun));
+  return lines;
+}
+
+async function treat(ledger: KnownLedger, isAll: boolean, isDryRun: boolean): Promise<string> {
+  const ageMs = Date.now() - ledger.heardMs;
+  const what = `${ledger.path} (${formatBytes(ledger.bytes)}, left ${formatSeconds(ageMs / 1000)} ago by ${ledger.who})`;
+  if (!isAll && ageMs < ledgerLifetimeMs) {
+    return `kept ${what}: \`runtime fit ... --out ${outputOf(ledger.path)} --resume\` can use it; --all removes it`;
+  }
+  if (!(await isReadable(ledger.path)))
+    return `kept ${what}: this version of Fascicle cannot read it`;
+  if (isDryRun) return `would remove ${what}`;
+  return (await removeLedger(ledger.path)) ? `removed ${what}` : `kept ${what}: it is in use`;
+}

@@ -1,0 +1,39 @@
+/**
+ * Where this user's ledgers are: they lie beside outputs all over the disk, and `status` and `gc` must find those
+ * whose process died. One small file a ledger, in the state directory; whoever looks strikes out what is gone.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { removeIfEmpty, stateHome } from "../head/discovery.ts";
+
+const folder = () => join(stateHome(), "ledger-places");
+
+const entryOf = (path: string) =>
+  join(folder(), createHash("sha256").update(resolve(path)).digest("hex").slice(0, 16));
+
+/** Notes where a ledger is. Without a state directory it is only not found by `status` and `gc`. */
+export function noteLedger(path: string): void {
+  try {
+    mkdirSync(folder(), { recursive: true, mode: 0o700 });
+    writeFileSync(entryOf(path), resolve(path), { mode: 0o600 });
+  } catch {
+    // The ledger does its work all the same.
+  }
+}
+
+/** The ledger is gone. */
+export function forgetLedger(path: string): void {
+  rmSync(entryOf(path), { force: true });
+  removeIfEmpty(folder());
+  removeIfEmpty(stateHome());
+}
+
+/** All that were noted and not forgotten, whether they are still there or not. */
+export function notedLedgers(): string[] {
+  try {
+    return readdirSync(folder()).map((name) => readFileSync(join(folder(), name), "utf8"));
+  } catch {
+    return [];
+  }
+}
