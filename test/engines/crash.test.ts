@@ -29,6 +29,12 @@ describe("a voxel that crashes its kernel", () => {
     });
   }
 
+  it("is given up, too, where its process has long been at work when it exits", async () => {
+    const model = testModel({ voxels: 40, kernel: "exits", poison: [39], work: 1_000_000 });
+    const fit = await fitChunked(model, 1, { workers: 1 });
+    expect(hashOfMaps(fit)).toBe(await givenUpBytes(model, [39], 6));
+  });
+
   it("gives the same bytes on the serial engine, where it throws", async () => {
     const poison = [0, 31, 32, 33, 499];
     const model = testModel({ voxels: 500, voxelsPerSlab: 200, kernel: "throws", poison });
@@ -57,7 +63,7 @@ describe("a voxel that crashes its kernel", () => {
     for (const engine of ["serial", "local"] as const) {
       const broken = testModel({ voxels: 3_000, kernel: "throws", poison: every });
       await expect(fitChunked(broken, 30, { engine })).rejects.toThrow(
-        /^The sums fit failed: the kernel crashed on each of the first 10 voxels: this voxel cannot be fitted\.$/,
+        /^The sums fit failed: the kernel crashed on each of the first 100 voxels: this voxel cannot be fitted\.$/,
       );
       const half = every.filter((voxel) => voxel % 2 === 1);
       const bad = testModel({ voxels: 3_000, kernel: "throws", poison: half });
@@ -65,9 +71,9 @@ describe("a voxel that crashes its kernel", () => {
         /^The sums fit failed: more than 130 voxels crashed the kernel, the last for this reason: this voxel cannot be fitted\.$/,
       );
     }
-    const deadly = testModel({ voxels: 3_000, kernel: "exits", poison: every });
-    await expect(fitChunked(deadly, 1_000, { workers: 2 })).rejects.toThrow(
-      /first 10 voxels: its process ended with exit code 9/,
+    const deadly = testModel({ voxels: 6, kernel: "exits", poison: every });
+    await expect(fitChunked(deadly, 6, { workers: 2 })).rejects.toThrow(
+      /first 6 voxels: its process ended with exit code 9/,
     );
     expect(carefulProcesses()).toEqual([]);
   });
@@ -79,6 +85,7 @@ describe("a voxel that crashes its kernel", () => {
       await expect(fitChunked(mute, 10, { engine })).rejects.toThrow(
         /failed: voxel 55 crashed the kernel \(this voxel cannot be fitted\), and this model has no status/,
       );
+      expect(carefulProcesses()).toEqual([]);
     }
   });
 

@@ -39,9 +39,9 @@ describe("CrashTally", () => {
 
   it("stops a kernel that fits nothing long before", () => {
     const tally = new CrashTally(1_000_000, outputs);
-    for (let voxel = 0; voxel < 9; voxel++) expect(tally.add(voxel, "x", false)).toBeUndefined();
-    expect(tally.add(9, "no such matrix", false)).toBe(
-      "the kernel crashed on each of the first 10 voxels: no such matrix",
+    for (let voxel = 0; voxel < 99; voxel++) expect(tally.add(voxel, "x", false)).toBeUndefined();
+    expect(tally.add(99, "no such matrix", false)).toBe(
+      "the kernel crashed on each of the first 100 voxels: no such matrix",
     );
     const tiny = new CrashTally(2, outputs);
     expect(tiny.add(0, "x", false)).toBeUndefined();

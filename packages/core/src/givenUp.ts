@@ -1,11 +1,12 @@
 /** Voxels that are given up: what stands in their place, and when there are too many of them. */
 import type { OutputField, OutputView } from "./model.ts";
 
-/** A fit may lose this many voxels to crashes of its kernel, and this share of its voxels on top. */
+/**
+ * A fit may lose this many voxels to crashes of its kernel, and this share of its voxels on top. A kernel that has
+ * used up the first and not fitted a voxel is broken: the share, which may be many, is for those that fit.
+ */
 export const crashedVoxelsAllowed = 100;
 export const crashedShareAllowed = 0.01;
-/** A kernel that has crashed on so many voxels and fitted none is broken: there is no point in going on. */
-export const crashesBeforeAnyFitted = 10;
 
 /** The most voxels of a fit that may crash before the fit fails. */
 export const crashedVoxelsLimit = (voxelCount: number) =>
@@ -55,7 +56,7 @@ export class CrashTally {
     if (this.#crashed > limit) {
       return `more than ${limit} voxels crashed the kernel, the last for this reason: ${reason}`;
     }
-    const every = Math.min(crashesBeforeAnyFitted, this.#voxelCount);
+    const every = Math.min(crashedVoxelsAllowed, this.#voxelCount);
     if (!anyFitted && this.#crashed >= every) {
       return `the kernel crashed on each of the first ${this.#crashed} voxels: ${reason}`;
     }

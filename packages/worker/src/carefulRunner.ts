@@ -49,18 +49,24 @@ export class CarefulRunner {
 
   add(chunk: number): void {
     this.#queue.push(chunk);
-    if (this.#isClosed || this.#lanes.size >= carefulProcessesLimit) return;
-    const lane = new Lane(this.#spec);
-    this.#lanes.set(
-      lane,
-      this.#run(lane).finally(() => this.#lanes.delete(lane)),
-    );
+    this.#startLane();
   }
 
   /** Ends the processes; resolves when nothing can write to the job's memory any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#lanes].flatMap(([lane, run]) => [lane.stop(), run]));
+  }
+
+  #startLane(): void {
+    if (this.#isClosed || this.#lanes.size >= carefulProcessesLimit) return;
+    const lane = new Lane(this.#spec);
+    const run = this.#run(lane).finally(() => {
+      this.#lanes.delete(lane);
+      // A chunk may have come while it was ending.
+      if (this.#queue.length > 0) this.#startLane();
+    });
+    this.#lanes.set(lane, run);
   }
 
   /** Fits queued chunks until there is none. */
@@ -143,6 +149,8 @@ export class CarefulRunner {
 class Lane {
   readonly #spec: ThreadJob;
   #process: CarefulProcess | undefined;
+  /** The end of the process before: whoever asks a second time waits for it, too. */
+  #ending: Promise<void> | undefined;
   #isStopped = false;
 
   constructor(spec: ThreadJob) {
@@ -181,8 +189,8 @@ class Lane {
   }
 
   async #end(): Promise<void> {
-    const ending = this.#process;
+    if (this.#process !== undefined) this.#ending = this.#process.kill();
     this.#process = undefined;
-    await ending?.kill();
+    await this.#ending;
   }
 }

@@ -49,6 +49,8 @@ export const localEngine: Engine = async (task) => {
     await new Promise<void>((resolve, reject) => {
       onAbort = () => reject(abortReason(signal!));
       signal?.addEventListener("abort", onAbort, { once: true });
+      // It may have been aborted before there was anything to stop.
+      if (signal?.aborted) onAbort();
       if (done.size === chunkCount) {
         resolve();
         return;
