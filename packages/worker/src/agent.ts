@@ -58,6 +58,8 @@ export class Agent {
   readonly #store;
   readonly #jobs = new Map<string, AgentJob>();
   readonly #opening = new Map<string, Opening>();
+  /** Jobs whose threads are being stopped: the same job cannot be opened meanwhile. */
+  readonly #closing = new Map<string, Promise<void>>();
   readonly #reporter: NodeJS.Timeout;
   #connection: Session | undefined;
   #name: string | undefined;
@@ -182,6 +184,7 @@ export class Agent {
     this.#opening.set(spec.job, opening);
     try {
       opening.moduleUrl = await this.#resolveKernel(spec);
+      await this.#closing.get(spec.job);
       if (this.#opening.get(spec.job) !== opening) return;
       const bytes = memoryNeeded(spec);
       this.#stepStore({ type: "RoomWanted", job: roomOf(spec.job, epoch), bytes });
@@ -243,6 +246,7 @@ export class Agent {
         step: (event) => this.#step(event),
         onClosed: () => {
           this.#jobs.delete(id);
+          this.#closing.delete(id);
           this.#stepStore({ type: "JobGone", job: roomOf(id, epoch) });
         },
       });
@@ -289,7 +293,7 @@ export class Agent {
         const closing = this.#jobs.get(job);
         if (closing === undefined) return;
         this.#stepStore({ type: "JobLeaving", job: roomOf(job, closing.epoch) });
-        void closing.close();
+        this.#closing.set(job, closing.close());
         return;
       }
       default:

@@ -18,24 +18,27 @@ const post = (message: FromThread) => port.postMessage(message);
 const jobs = new Map<string, OpenJob>();
 /** Jobs that may have chunks to draw. */
 const ready = new Set<string>();
-/** Jobs told to go before their kernel was made. */
-const opening = new Set<string>();
+/** Jobs whose kernels are being made. A job may be closed and opened again meanwhile: the last opening counts. */
+const opening = new Map<string, ThreadJob>();
 const share = new FairShare();
 let isTurning = false;
 
 async function open(spec: ThreadJob, slots: SharedArrayBuffer): Promise<void> {
   const words = new SlotWords(slots);
-  opening.add(spec.job);
+  const isWanted = () => opening.get(spec.job) === spec;
+  opening.set(spec.job, spec);
   // A kernel that dies or hangs while it is made is this job's, too.
   words.enter(slot);
   try {
     const module = (await import(spec.moduleUrl)) as KernelModule;
     const kernel = module.createKernel(spec.kernelName, spec.parameters);
-    if (!opening.delete(spec.job)) return;
+    if (!isWanted()) return;
+    opening.delete(spec.job);
     jobs.set(spec.job, new OpenJob(spec, kernel, slot, words, post));
     share.add(spec.job, spec.priority);
     go(spec.job);
   } catch (error) {
+    if (!isWanted()) return;
     opening.delete(spec.job);
     post({ type: "failed", job: spec.job, reason: reasonOf(error) });
   } finally {
