@@ -170,6 +170,7 @@ describe("a driver that lies", () => {
   const spec = (changes: object) => ({
     type: "submit",
     settled: [],
+    key: "0123456789abcdef",
     spec: {
       job: `evil-${Math.random()}`,
       model: "dti",
@@ -218,5 +219,17 @@ describe("a driver that lies", () => {
     worker.signal("SIGTERM");
     await worker.ended;
     await honestFitHolds();
+  });
+
+  it("about whose a fit is does not get it", async () => {
+    const mine = await intrude("client");
+    mine.connection.send(spec({ job: "mine" }));
+    for (let jobs = 0; jobs === 0; await sleep(50)) {
+      jobs = JSON.parse((await home.run(["status", "--json"])).stdout).jobs.length;
+    }
+    const thief = await intrude("client");
+    thief.connection.send({ type: "attach", job: "mine", settled: [], key: "not the fit's own" });
+    expect(await thief.thrownOut).toMatch(/a fit is its own driver's business/);
+    expect(mine.connection.isOpen).toBe(true);
   });
 });

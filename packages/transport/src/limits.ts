@@ -42,8 +42,11 @@ export const connectionsLimit = 8_192;
 /** A driver may have this many fits open on one connection. */
 export const fitsPerClientLimit = 16;
 
-/** A worker has at most this much of its results under way to the driver. */
+/** A worker has at most this much of its results under way to the driver... */
 export const resultWindowBytes = 8 << 20;
+
+/** ...and all workers of a fit together about this much: a driver that reads slowly must not be drowned. */
+export const resultWindowsBytes = 256 << 20;
 
 /** A worker asks for at most this many blocks of signals at once. */
 export const wantedBlocksLimit = 4;

@@ -139,8 +139,17 @@ const fromAgentSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("memory"), objectBytes: bytes, objects: bytes }),
 ]);
 
+/** How much of its results a worker may have under way to the driver. */
+const windowBytes = bytes.min(1);
+
 const toAgentSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("open"), spec: jobSpecSchema, slots: count.positive(), epoch }),
+  z.object({
+    type: z.literal("open"),
+    spec: jobSpecSchema,
+    slots: count.positive(),
+    epoch,
+    windowBytes,
+  }),
   /** The worker keeps these ranges of a fit that it has open already. */
   z.object({ type: z.literal("adopt"), job: id, epoch, keeps: ranges }),
   z.object({ type: z.literal("lease"), job: id, epoch, chunks, isCareful: z.boolean() }),
@@ -154,11 +163,14 @@ const toAgentSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("close"), job: id }),
 ]);
 
+/** What a driver knows its fit by; nobody else is told. */
+const driverKey = z.string().min(16).max(100);
+
 const fromClientSchema = z.discriminatedUnion("type", [
   /** `settled` chunks are in place already, from an earlier try. */
-  z.object({ type: z.literal("submit"), spec: jobSpecSchema, settled: ranges }),
+  z.object({ type: z.literal("submit"), spec: jobSpecSchema, settled: ranges, key: driverKey }),
   /** A driver that lost its head takes its fit up again; `settled` is what it has. */
-  z.object({ type: z.literal("attach"), job: id, settled: ranges }),
+  z.object({ type: z.literal("attach"), job: id, settled: ranges, key: driverKey }),
   z.object({
     type: z.literal("block"),
     agent: id,

@@ -18,7 +18,6 @@ import {
   type HostInfo,
   type JobSpec,
   readToAgent,
-  resultWindowBytes,
   type Session,
   type ToAgent,
 } from "@fascicle/transport";
@@ -258,8 +257,8 @@ export class Agent {
     }
     this.#opening.delete(id);
     this.#options.log(`takes part in ${spec.model} fit ${id} with ${slots} threads`);
-    const windowBytes = resultWindowBytes;
-    const chunksPerRun = chunksPerFrame(spec);
+    const { windowBytes } = message;
+    const chunksPerRun = chunksPerFrame(spec, windowBytes);
     this.#step({ type: "JobOpened", job: id, epoch, slots, chunksPerRun, windowBytes });
     for (const waiting of queue) this.#received(waiting.message, waiting.payload);
   }

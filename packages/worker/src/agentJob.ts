@@ -57,10 +57,12 @@ export function objectMemoryError(spec: JobSpec, limitBytes: number): ObjectMemo
   return ObjectMemoryError.of(memoryNeeded(spec), limitBytes);
 }
 
-/** Chunks whose results make about one frame. */
-export function chunksPerFrame(spec: JobSpec): number {
+/** Chunks whose results make about one frame, or half of a window that is smaller. */
+export function chunksPerFrame(spec: JobSpec, windowBytes: number): number {
   const { voxelCount, chunkCount } = spec;
-  return Math.max(1, Math.floor(voxelsPerFrame(spec) / Math.ceil(voxelCount / chunkCount)));
+  const share = Math.min(1, windowBytes / 2 / bulkFrameBytes);
+  const voxels = voxelsPerFrame(spec) * share;
+  return Math.max(1, Math.floor(voxels / Math.ceil(voxelCount / chunkCount)));
 }
 
 function voxelsPerFrame(spec: JobSpec): number {

@@ -7,7 +7,7 @@ import {
   outputRowBytes,
   spansOfVoxels,
 } from "@fascicle/object-store";
-import { bulkFrameBytes, encodeValue, type JobSpec, type ToClient } from "@fascicle/transport";
+import { bulkFrameBytes, encodeValue, type JobSpec, newToken, type ToClient } from "@fascicle/transport";
 import { v7 as newId } from "uuid";
 import { type Cluster, connect } from "../client/connect.ts";
 import { abortReason, FitError, sentence } from "../errors.ts";
@@ -39,6 +39,8 @@ class ClusterFit {
   readonly #cluster: Cluster;
   readonly #waitSeconds: number;
   readonly #spec: JobSpec;
+  /** Only we can take the fit up again: its name is no secret. */
+  readonly #key = newToken();
   readonly #outputs: readonly Uint8Array[];
   /** Voxels whose values are in place. */
   readonly #stored = new RangeSet();
@@ -90,7 +92,7 @@ class ClusterFit {
     const stopListening = this.#cluster.listen(job, {
       onMessage: (message, payload) => this.#received(message, payload),
       onAway: (reason) => this.#headAway(reason),
-      onBack: () => this.#cluster.send({ type: "attach", job, settled: this.#settledChunks() }),
+      onBack: () => this.#attach(),
       onLost: (reason) => this.#headLost(reason),
     });
     try {
@@ -110,7 +112,13 @@ class ClusterFit {
   #submit(): void {
     const settled = this.#settledChunks();
     const parameters = encodeValue(this.#task.model.kernel.parameters);
-    this.#cluster.send({ type: "submit", spec: this.#spec, settled }, parameters);
+    const key = this.#key;
+    this.#cluster.send({ type: "submit", spec: this.#spec, settled, key }, parameters);
+  }
+
+  #attach(): void {
+    const settled = this.#settledChunks();
+    this.#cluster.send({ type: "attach", job: this.#spec.job, settled, key: this.#key });
   }
 
   /** Chunks all of whose voxels are in place. */

@@ -19,6 +19,8 @@ export interface Questions {
   answer(message: Extract<FromClient, { type: "status" | "why" }>, session: Session): void;
 }
 
+type Submit = Extract<FromClient, { type: "submit" }>;
+
 export class ClientPeer {
   readonly #desk: Desk;
   readonly #session: Session;
@@ -56,10 +58,10 @@ export class ClientPeer {
   #received(message: FromClient, payload: Uint8Array): void {
     switch (message.type) {
       case "submit":
-        this.#submit(message.spec, message.settled, payload);
+        this.#submit(message, payload);
         return;
       case "attach":
-        this.#attach(message.job, message.settled);
+        this.#attach(message.job, message.settled, message.key);
         return;
       case "status":
       case "why":
@@ -106,9 +108,13 @@ export class ClientPeer {
     }
   }
 
-  #submit(spec: JobSpec, settled: readonly Range[], payload: Uint8Array): void {
+  #submit({ spec, settled, key }: Submit, payload: Uint8Array): void {
     const { jobs, log, apply, tellWorkers } = this.#desk;
-    if (jobs.has(spec.job)) throw new Error(`fit ${spec.job} was submitted twice`);
+    if (jobs.has(spec.job)) {
+      // Its first word came late, over the session before this one.
+      this.#attach(spec.job, settled, key);
+      return;
+    }
     if (spec.chunkCount > spec.voxelCount) throw new Error("a fit has more chunks than voxels");
     if (spec.signals.blockVoxels !== blockVoxelsFor(spec.signals.width, spec.signals.dtype)) {
       throw new Error("a fit cuts its signals into other blocks than ours");
@@ -116,7 +122,7 @@ export class ClientPeer {
     checkInside(spec, settled);
     const open = [...jobs.values()].filter((job) => job.client === this.#session);
     if (open.length >= fitsPerClientLimit) throw new Error("a driver has too many fits open");
-    const job = new HeadJob(spec, payload, this.#session);
+    const job = new HeadJob(spec, payload, key, this.#session);
     jobs.set(spec.job, job);
     log(`fit ${spec.job}: ${spec.model}, ${spec.voxelCount} voxels in ${spec.chunkCount} chunks`);
     this.#questions.submitted(job);
@@ -124,13 +130,14 @@ export class ClientPeer {
     tellWorkers();
   }
 
-  /** A driver is back for its fit. */
-  #attach(id: string, settled: readonly Range[]): void {
+  /** A driver is back for its fit, perhaps before its last session is known to be dead. */
+  #attach(id: string, settled: readonly Range[], key: string): void {
     const job = this.#desk.jobs.get(id);
-    if (job === undefined || (job.client !== undefined && job.client !== this.#session)) {
-      this.#session.send({ type: "unknown", job: id });
+    if (job === undefined) {
+      this.#session.send({ type: "unknown", job: id } satisfies ToClient);
       return;
     }
+    if (job.key !== key) throw new Error("a fit is its own driver's business");
     checkInside(job.spec, settled);
     job.client = this.#session;
     this.#desk.log(`the driver of fit ${id} is back`);

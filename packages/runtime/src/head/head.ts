@@ -9,7 +9,10 @@ import {
   type FromClient,
   headStopsReason,
   listen,
+  newToken,
   type Role,
+  resultWindowBytes,
+  resultWindowsBytes,
   type Server,
   type Session,
   type ToAgent,
@@ -83,8 +86,9 @@ export class Head implements Desk {
   }
 
   /** A fit of the head before this one waits for its driver; workers bring what they hold. */
-  #restore({ spec, parameters, settled }: JournalledJob): void {
-    this.jobs.set(spec.job, new HeadJob(spec, parameters, undefined));
+  #restore({ spec, parameters, settled, details }: JournalledJob): void {
+    const key = (details as { key?: string } | undefined)?.key ?? newToken();
+    this.jobs.set(spec.job, new HeadJob(spec, parameters, key, undefined));
     this.log(`fit ${spec.job} of the last head waits for its driver`);
     const request = requestOf(spec, [...settled.ranges()]);
     this.apply({ type: "JobSubmitted", request });
@@ -99,8 +103,8 @@ export class Head implements Desk {
   }
 
   /** Remembers a fit. */
-  submitted({ spec, parameters }: HeadJob): void {
-    this.#options.journal?.submitted(spec, parameters);
+  submitted({ spec, parameters, key }: HeadJob): void {
+    this.#options.journal?.submitted(spec, parameters, { key });
   }
 
   answer(
@@ -138,7 +142,7 @@ export class Head implements Desk {
     }
     switch (effect.type) {
       case "OpenJob":
-        this.toAgent(effect.agent, { ...effect, type: "open", spec: job.spec }, job.parameters);
+        this.#open(effect, job);
         return;
       case "AdoptJob":
         this.toAgent(effect.agent, { ...effect, type: "adopt" });
@@ -170,6 +174,12 @@ export class Head implements Desk {
         this.log(`fit ${effect.job} has failed: ${effect.reason}`);
         this.#ended(job, { type: "jobFailed", job: effect.job, reason: effect.reason });
     }
+  }
+
+  #open(effect: Extract<HeadEffect, { type: "OpenJob" }>, { spec, parameters }: HeadJob): void {
+    const share = Math.ceil(resultWindowsBytes / this.agents.size);
+    const windowBytes = Math.min(resultWindowBytes, share);
+    this.toAgent(effect.agent, { ...effect, type: "open", spec, windowBytes }, parameters);
   }
 
   #ended(job: HeadJob, message: ToClient): void {

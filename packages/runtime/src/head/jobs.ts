@@ -14,14 +14,17 @@ export class HeadJob {
   readonly spec: JobSpec;
   /** The kernel's parameters, encoded, as every host gets them once. */
   readonly parameters: Uint8Array;
+  /** What its driver proves itself by when it comes back. */
+  readonly key: string;
   /** Who asked for it; undefined while that one cannot be reached. */
   client: Session | undefined;
   readonly submittedMs = Date.now();
   readonly blocks: BlockLedger;
   readonly #voxelsByAgent = new Map<string, number>();
 
-  constructor(spec: JobSpec, parameters: Uint8Array, client: Session | undefined) {
+  constructor(spec: JobSpec, parameters: Uint8Array, key: string, client: Session | undefined) {
     this.spec = spec;
+    this.key = key;
     this.parameters = parameters;
     this.client = client;
     this.blocks = new BlockLedger(spec);
