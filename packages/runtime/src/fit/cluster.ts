@@ -7,7 +7,13 @@ import {
   outputRowBytes,
   spansOfVoxels,
 } from "@fascicle/object-store";
-import { bulkFrameBytes, encodeValue, type JobSpec, newToken, type ToClient } from "@fascicle/transport";
+import {
+  bulkFrameBytes,
+  encodeValue,
+  type JobSpec,
+  newToken,
+  type ToClient,
+} from "@fascicle/transport";
 import { v7 as newId } from "uuid";
 import { type Cluster, connect } from "../client/connect.ts";
 import { abortReason, FitError, sentence } from "../errors.ts";
