@@ -41,6 +41,59 @@ describe("RangeSet", () => {
     );
   });
 
+  it("is that also where it has many ranges", () => {
+    const many = 4_000;
+    const wide = fc
+      .tuple(fc.nat(2 * many), fc.oneof(fc.nat(3), fc.nat(3_000)))
+      .map(([start, length]) => ({ start, end: start + length }));
+    const operation = fc.tuple(fc.boolean(), wide);
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
+        const ranges = new RangeSet();
+        const plain = new Uint8Array(3 * many);
+        for (let i = 0; i < many; i++) {
+          ranges.add({ start: 2 * i, end: 2 * i + 1 });
+          plain[2 * i] = 1;
+        }
+        for (const [isAdded, { start, end }] of operations) {
+          const held = plain.subarray(start, end).reduce((sum, one) => sum + one, 0);
+          expect(ranges.overlap({ start, end })).toBe(held);
+          const cut = () =>
+            ranges.remove({ start, end }).reduce((sum, r) => sum + r.end - r.start, 0);
+          if (isAdded) expect(ranges.add({ start, end })).toBe(end - start - held);
+          else expect(cut()).toBe(held);
+          plain.fill(isAdded ? 1 : 0, start, end);
+        }
+        const rest = new Uint8Array(3 * many);
+        let last = -1;
+        for (const { start, end } of ranges.ranges()) {
+          expect(start).toBeGreaterThan(last);
+          rest.fill(1, start, end);
+          last = end;
+        }
+        expect(rest).toEqual(plain);
+        expect(ranges.size).toBe(plain.reduce((sum, one) => sum + one, 0));
+        expect(ranges.firstFrom(many)).toBe(
+          plain.indexOf(1, many) < 0 ? undefined : plain.indexOf(1, many),
+        );
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("can be cut into many ranges, and filled again", () => {
+    const many = 3_000;
+    const ranges = new RangeSet({ start: 0, end: 2 * many });
+    for (let i = 0; i < many; i++) {
+      expect(ranges.remove({ start: 2 * i, end: 2 * i + 1 })).toHaveLength(1);
+    }
+    expect(ranges.size).toBe(many);
+    expect(ranges.ranges()).toHaveLength(many);
+    for (let i = many - 1; i >= 0; i--)
+      expect(ranges.add({ start: 2 * i, end: 2 * i + 1 })).toBe(1);
+    expect(ranges.ranges()).toEqual([{ start: 0, end: 2 * many }]);
+  });
+
   it("joins ranges that touch", () => {
     const ranges = new RangeSet({ start: 0, end: 2 }, { start: 4, end: 6 }, { start: 2, end: 4 });
     expect(ranges.ranges()).toEqual([{ start: 0, end: 6 }]);

@@ -1,8 +1,26 @@
 import type { Range } from "./chunks.ts";
 
-/** A set of integers kept as sorted, disjoint, non-touching ranges: its cost follows the ranges, not the integers. */
+/** Ranges in a block, at most. A change moves those of one block, however many there are in all. */
+const blockLength = 512;
+
+interface WritableRange {
+  start: number;
+  end: number;
+}
+
+/** Where a range is: of block `block`, at `at`. */
+interface Place {
+  readonly block: number;
+  readonly at: number;
+}
+
+/**
+ * A set of integers kept as sorted, disjoint, non-touching ranges: its cost follows the ranges, not the integers,
+ * and that of one change hardly follows the ranges. Ranges that were given out are never changed.
+ */
 export class RangeSet {
-  readonly #ranges: { start: number; end: number }[] = [];
+  /** Never empty, but for the first where the set is. */
+  readonly #blocks: Range[][] = [[]];
   #size = 0;
 
   constructor(...ranges: readonly Range[]) {
@@ -15,62 +33,106 @@ export class RangeSet {
   }
 
   ranges(): readonly Range[] {
-    return this.#ranges;
+    return this.#blocks.length === 1 ? this.#blocks[0] : this.#blocks.flat();
   }
 
-  /** Index of the first range that ends at or after `value`. */
-  #firstEndingFrom(value: number): number {
+  /** The place of the first range that ends at or after `value`; behind the last of a block where there is none. */
+  #firstEndingFrom(value: number): Place {
     let low = 0;
-    let high = this.#ranges.length;
+    let high = this.#blocks.length - 1;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#ranges[middle].end < value) low = middle + 1;
+      const block = this.#blocks[middle];
+      if (block[block.length - 1].end < value) low = middle + 1;
       else high = middle;
     }
-    return low;
+    return { block: low, at: firstEndingFrom(this.#blocks[low], value) };
+  }
+
+  #rangeEndingFrom(value: number): Range | undefined {
+    const { block, at } = this.#firstEndingFrom(value);
+    return this.#blocks[block][at];
   }
 
   /** Adds a range; returns how many integers were new. */
   add({ start, end }: Range): number {
     if (start >= end) return 0;
-    const from = this.#firstEndingFrom(start);
-    let to = from;
-    let merged = 0;
+    const { block, at } = this.#firstEndingFrom(start);
+    const ranges = this.#blocks[block];
     const union = { start, end };
-    while (to < this.#ranges.length && this.#ranges[to].start <= end) {
-      const range = this.#ranges[to++];
-      merged += range.end - range.start;
-      union.start = Math.min(union.start, range.start);
-      union.end = Math.max(union.end, range.end);
-    }
-    this.#ranges.splice(from, to - from, union);
+    let merged = 0;
+    let to = at;
+    while (to < ranges.length && ranges[to].start <= union.end)
+      merged += widen(union, ranges[to++]);
+    if (to === ranges.length) merged += this.#takeTouching(block + 1, union);
+    if (to - at === 1) ranges[at] = union;
+    else ranges.splice(at, to - at, union);
+    this.#split(block);
     const added = union.end - union.start - merged;
     this.#size += added;
     return added;
+  }
+
+  /** Takes the first ranges from a block on into `union`, as far as they touch it; returns how many integers that was. */
+  #takeTouching(block: number, union: WritableRange): number {
+    let merged = 0;
+    while (block < this.#blocks.length) {
+      const ranges = this.#blocks[block];
+      let to = 0;
+      while (to < ranges.length && ranges[to].start <= union.end) {
+        merged += widen(union, ranges[to++]);
+      }
+      if (to < ranges.length) {
+        ranges.splice(0, to);
+        break;
+      }
+      this.#blocks.splice(block, 1);
+    }
+    return merged;
+  }
+
+  #split(block: number): void {
+    const ranges = this.#blocks[block];
+    if (ranges.length <= blockLength) return;
+    this.#blocks.splice(block + 1, 0, ranges.splice(ranges.length >>> 1));
   }
 
   /** Takes a range out; returns the parts of it that were in the set. */
   remove({ start, end }: Range): Range[] {
     const removed: Range[] = [];
     if (start >= end) return removed;
-    const from = this.#firstEndingFrom(start + 1);
-    let to = from;
-    const kept: { start: number; end: number }[] = [];
-    while (to < this.#ranges.length && this.#ranges[to].start < end) {
-      const range = this.#ranges[to++];
-      const cut = { start: Math.max(range.start, start), end: Math.min(range.end, end) };
-      removed.push(cut);
-      this.#size -= cut.end - cut.start;
-      if (range.start < cut.start) kept.push({ start: range.start, end: cut.start });
-      if (cut.end < range.end) kept.push({ start: cut.end, end: range.end });
+    let { block, at: from } = this.#firstEndingFrom(start + 1);
+    for (; block < this.#blocks.length; from = 0) {
+      const ranges = this.#blocks[block];
+      const kept: Range[] = [];
+      let to = from;
+      while (to < ranges.length && ranges[to].start < end) {
+        const range = ranges[to++];
+        const cut = { start: Math.max(range.start, start), end: Math.min(range.end, end) };
+        removed.push(cut);
+        this.#size -= cut.end - cut.start;
+        if (range.start < cut.start) kept.push({ start: range.start, end: cut.start });
+        if (cut.end < range.end) kept.push({ start: cut.end, end: range.end });
+      }
+      const isWhole = to === ranges.length;
+      if (to - from === 1 && kept.length === 1) ranges[from] = kept[0];
+      else if (kept.length === 0) ranges.splice(from, to - from);
+      else ranges.splice(from, to - from, ...kept);
+      if (kept.length === 2) {
+        // One range was cut in the middle and became two: that was all.
+        this.#split(block);
+        break;
+      }
+      if (ranges.length === 0 && this.#blocks.length > 1) this.#blocks.splice(block, 1);
+      else block++;
+      if (!isWhole) break;
     }
-    this.#ranges.splice(from, to - from, ...kept);
     return removed;
   }
 
   /** Takes up to `count` integers from the front, as one range; undefined where the set is empty. */
   takeFirst(count: number): Range | undefined {
-    const first = this.#ranges[0];
+    const first = this.#blocks[0][0];
     if (first === undefined || count < 1) return undefined;
     const taken = { start: first.start, end: Math.min(first.end, first.start + count) };
     this.remove(taken);
@@ -79,7 +141,7 @@ export class RangeSet {
 
   /** Takes up to `count` integers from the back, as one range; undefined where the set is empty. */
   takeLast(count: number): Range | undefined {
-    const last = this.#ranges.at(-1);
+    const last = this.#blocks.at(-1)?.at(-1);
     if (last === undefined || count < 1) return undefined;
     const taken = { start: Math.max(last.start, last.end - count), end: last.end };
     this.remove(taken);
@@ -88,24 +150,28 @@ export class RangeSet {
 
   /** The smallest integer of the set that is at least `value`; undefined where there is none. */
   firstFrom(value: number): number | undefined {
-    const range = this.#ranges[this.#firstEndingFrom(value + 1)];
+    const range = this.#rangeEndingFrom(value + 1);
     return range === undefined ? undefined : Math.max(range.start, value);
   }
 
   /** Whether every integer of the range is in the set. */
   covers({ start, end }: Range): boolean {
     if (start >= end) return true;
-    const range = this.#ranges[this.#firstEndingFrom(start + 1)];
+    const range = this.#rangeEndingFrom(start + 1);
     return range !== undefined && range.start <= start && end <= range.end;
   }
 
   /** How many integers of the range are in the set. */
   overlap({ start, end }: Range): number {
     let count = 0;
-    for (let at = this.#firstEndingFrom(start + 1); at < this.#ranges.length; at++) {
-      const range = this.#ranges[at];
-      if (range.start >= end) break;
-      count += Math.min(end, range.end) - Math.max(start, range.start);
+    let { block, at } = this.#firstEndingFrom(start + 1);
+    for (; block < this.#blocks.length; block++, at = 0) {
+      const ranges = this.#blocks[block];
+      for (; at < ranges.length; at++) {
+        const range = ranges[at];
+        if (range.start >= end) return count;
+        count += Math.min(end, range.end) - Math.max(start, range.start);
+      }
     }
     return count;
   }
@@ -113,7 +179,26 @@ export class RangeSet {
   /** Whether any integer of the range is in the set. */
   intersects({ start, end }: Range): boolean {
     if (start >= end) return false;
-    const range = this.#ranges[this.#firstEndingFrom(start + 1)];
+    const range = this.#rangeEndingFrom(start + 1);
     return range !== undefined && range.start < end;
   }
+}
+
+/** Index of the first range that ends at or after `value`. */
+function firstEndingFrom(ranges: readonly Range[], value: number): number {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ranges[middle].end < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Widens `union` by a range that touches it; returns how many integers that range has. */
+function widen(union: WritableRange, { start, end }: Range): number {
+  union.start = Math.min(union.start, start);
+  union.end = Math.max(union.end, end);
+  return end - start;
 }
