@@ -245,6 +245,7 @@ export function driverBack(turn: Turn, job: JobState, settled: readonly Range[])
     if (assignment.recalled !== undefined) job.recallsOpen--;
     assignment.recalled = undefined;
     assignment.epoch = job.nextEpoch++;
+    assignment.progressMs = turn.nowMs;
     const { epoch, slots, leased } = assignment;
     const keeps = [...leased.ranges()];
     turn.effects.push({ type: "AdoptJob", agent, job: job.request.job, epoch, slots, keeps });
@@ -263,7 +264,9 @@ export function tickJob(turn: Turn, job: JobState): void {
     for (const { range } of due) job.pending.add(range);
     feed(turn, job);
   }
-  if (job.request.actor !== undefined || job.delayed.length > 0) return;
+  // While nobody takes results, every host looks slow.
+  const isQuiet = job.driverAwayMs !== undefined || job.delayed.length > 0;
+  if (job.request.actor !== undefined || isQuiet) return;
   // Who had nothing to hand back before may have now.
   recallFor(turn, job);
   backUp(turn, job);
