@@ -99,7 +99,8 @@ function fitOn(session: Session) {
   return {
     open(epoch: number) {
       const chunks = { start: 0, end: 4 };
-      session.send({ type: "open", spec, slots: 1, epoch }, parameters);
+      const windowBytes = 1 << 20;
+      session.send({ type: "open", spec, slots: 1, epoch, windowBytes }, parameters);
       session.send({ type: "lease", job: "j", epoch, chunks, isCareful: false });
       session.send({ type: "block", job: "j", block: 0, offset: 0, crc }, block);
     },

@@ -165,6 +165,8 @@ export class AgentJob {
   /** Blocks that were on their way are not any more; they are asked for again with the next head. */
   headLost(): void {
     this.#blocks.forgetWanted();
+    // Of chunks that others have by then nothing is asked for: those behind them must not wait for it.
+    this.#fetching.remove({ start: 0, end: this.spec.chunkCount });
     this.#lastReport = "";
   }
 
