@@ -15,9 +15,10 @@ import { objectMemoryShare, usableMemoryBytes } from "@fascicle/worker";
 import { Command, Option } from "commander";
 import { connect } from "../client/connect.ts";
 import { NotYetError, UsageError } from "../errors.ts";
-import { fitOnLedger } from "../fit/fitChunked.ts";
+import { type FitOptions, fitOnLedger } from "../fit/fitChunked.ts";
 import type { FitProgress } from "../fit/progress.ts";
 import type { EngineName, Receipt } from "../fit/receipt.ts";
+import type { FitLedgerOptions } from "../ledger/fitLedger.ts";
 import { addModelOptions, type ModelName, type ModelOptions } from "./fitModels.ts";
 import { readJoinString } from "./joinString.ts";
 import {
@@ -175,21 +176,21 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
     for (const warning of [...dwi.warnings, ...model.warnings]) {
       process.stderr.write(`runtime: warning: ${warning}\n`);
     }
-    const place = {
+    const place: FitLedgerOptions = {
       directory: options.out,
       resume: options.resume ?? false,
-      priority: options.priority,
       howToResume: "Run the same command with --resume",
       notify: (sentence: string) => {
         bar.clear();
         process.stderr.write(`runtime: ${sentence}\n`);
       },
     };
-    const fitOptions = {
+    const fitOptions: FitOptions = {
       engine,
       cluster,
       signal,
       workers: options.workers,
+      priority: options.priority,
       waitSeconds: options.wait,
       voxelTimeoutSeconds: options.voxelTimeout,
       objectMemoryBytes: limitBytes - memory.usedBytes,
