@@ -111,7 +111,8 @@ export async function fitOnLedger<M extends ChunkedModel, T>(
 ): Promise<T> {
   // Before the ledger is touched: whoever mistypes an option must not lose it.
   checkOptions(model, nChunks, options);
-  const ledger = await FitLedger.open(model, place);
+  const { voxelTimeoutSeconds } = options;
+  const ledger = await FitLedger.open(model, { voxelTimeoutSeconds, ...place });
   const work = async () => finish(await fit(model, nChunks, options, ledger));
   return ledger.during(work, options.signal);
 }

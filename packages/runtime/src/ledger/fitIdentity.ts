@@ -24,7 +24,10 @@ const hashedPieceBytes = 16 << 20;
 const keyLength = 24;
 
 /** Engine, workers and chunks are no part of it. Models without input digests have their signals hashed. */
-export async function fitIdentity(model: FittableModel): Promise<FitIdentity> {
+export async function fitIdentity(
+  model: FittableModel,
+  voxelTimeoutSeconds?: number,
+): Promise<FitIdentity> {
   const { kernel, signals, outputs, name } = model;
   const layout = [signals.voxelCount, signals.width, signals.dtype];
   const fields = outputs.map((field) => [field.name, field.width, field.dtype, field.units]);
@@ -32,7 +35,8 @@ export async function fitIdentity(model: FittableModel): Promise<FitIdentity> {
     model: hashOf(name, kernel.module, kernel.name),
     version: hashOf(version, kernel.hash),
     data: hashOf(layout, model.dwi?.selection ?? null, await digestsOf(model)),
-    options: hashOf(fields, kernel.parameters),
+    // Voxels that were given up after one second are not the answer for who grants more.
+    options: hashOf(fields, kernel.parameters, voxelTimeoutSeconds ?? null),
   };
   return { key: hashOf(parts).slice(0, keyLength), parts };
 }

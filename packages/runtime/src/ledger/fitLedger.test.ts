@@ -68,9 +68,10 @@ function outputsWith(...ranges: { start: number; end: number }[]): SharedArrayBu
 }
 
 const whole = { start: 0, end: voxelCount };
-const open = (resume: boolean, model = modelOf(), directory = out) =>
+const open = (resume: boolean, model = modelOf(), directory = out, voxelTimeoutSeconds?: number) =>
   FitLedger.open(model, {
     directory,
+    voxelTimeoutSeconds,
     resume,
     howToResume: "Use --resume",
     notify: (sentence) => said.push(sentence),
@@ -214,6 +215,19 @@ describe("the ledger of a fit", () => {
     await (await resume()).ledger.remove();
     await (await open(true)).remove();
     expect(said.pop()).toMatch(/^there is nothing to resume in .*csd: the fit begins anew\.$/);
+  });
+
+  it("is of a fit that gives up voxels after the same time: who grants more wants them fitted", async () => {
+    const model = modelOf();
+    const ledger = await open(false, model, out, 1);
+    await ledger.begin(outputsWith(first), chunkCount);
+    ledger.settled(first);
+    await ledger.fail(lost(), false);
+    await (await open(true, model)).remove();
+    expect(said.pop()).toMatch(/nothing to resume in .* has another set of options\)/);
+    const same = await open(true, model, out, 1);
+    expect((await same.begin(outputsWith(), chunkCount)).size).toBe(300);
+    await same.remove();
   });
 
   it("held by a live process is not resumed, and a second fit keeps none", async () => {

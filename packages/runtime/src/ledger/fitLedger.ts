@@ -39,6 +39,8 @@ export interface FitLedgerOptions {
   readonly directory: string;
   /** Whether to continue what an earlier process left. */
   readonly resume: boolean;
+  /** Of the fit: which voxels are given up depends on it. */
+  readonly voxelTimeoutSeconds?: number | undefined;
   /** `Run the same command with --resume`: how the user continues. */
   readonly howToResume: string;
   /** Takes sentences for the user. */
@@ -85,7 +87,11 @@ export class FitLedger {
    * process holds throws UsageError, what a later version wrote JournalVersionError.
    */
   static async open(model: FittableModel, options: FitLedgerOptions): Promise<FitLedger> {
-    const ledger = new FitLedger(model, await fitIdentity(model), options);
+    const ledger = new FitLedger(
+      model,
+      await fitIdentity(model, options.voxelTimeoutSeconds),
+      options,
+    );
     const others = (await ledgersIn(options.directory)).filter((path) => path !== ledger.#path);
     await sweepLedgers(others, isReadable);
     const holder = await holderOf(ledger.#path);
