@@ -140,13 +140,20 @@ export class Cluster {
     for (let waitMs = 0; this.#jobs.size > 0 && !this.#isClosed; ) {
       await new Promise((resolve) => setTimeout(resolve, waitMs));
       waitMs = Math.min(redialLimitMs, Math.max(redialMs, 2 * waitMs));
+      let session: Session;
       try {
-        this.#session = await dial(this.#join, "client");
+        session = await dial(this.#join, "client");
       } catch (error) {
         if (error instanceof ConnectError && error.isTransient) continue;
         this.#lost((error as Error).message);
         return;
       }
+      if (this.#jobs.size === 0 || this.#isClosed) {
+        // Whoever waited for the head has left meanwhile: nobody else would close this.
+        session.close("the driver is done");
+        break;
+      }
+      this.#session = session;
       this.#listen();
       for (const listener of [...this.#jobs.values()]) listener.onBack();
       return;
