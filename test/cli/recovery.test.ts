@@ -86,6 +86,21 @@ describe("a head that is killed", () => {
     expect(await home.run([...words, "--resume"])).toMatchObject({ code: 0 });
   }, 120_000);
 
+  it("and cannot be started again at first: the fits are not forgotten over it", async () => {
+    const data = await bigVolume(home);
+    const { head, join } = await home.head("--cpus", "1");
+    const fit = home.start(["fit", "csd", ...data, "--out", home.file("out"), "--join", join]);
+    await fit.saw(/fitting csd: [1-9]/);
+    head.signal("SIGKILL");
+    await head.ended;
+    const start = ["start", "--head", "--cpus", "1"];
+    const refused = await home.run([...start, "--join-file", home.file("no", "such", "place")]);
+    expect(refused).toMatchObject({ code: 2 });
+    const again = home.start(start);
+    await again.saw(/fit \S+ of the last head waits for its driver/);
+    expect(await fit.ended).toMatchObject({ code: 0 });
+  }, 180_000);
+
   it("refuses a journal of a later version, and leaves it as it is", async () => {
     const state = home.file("mine");
     const start = ["start", "--head", "--port", "0", "--cpus", "0", "--state-dir", state];

@@ -101,7 +101,11 @@ async function serve(options: StartOptions, stateDirectory: StateDirectory): Pro
   const cleanUps: (() => void)[] = [];
   try {
     stateDirectory.save(token, head.port);
-    cleanUps.push(() => stateDirectory.close());
+    let isDone = false;
+    // A head that could not begin must not take with it the fits of the one before it.
+    cleanUps.push(() => {
+      if (isDone || head.jobs.size === 0) stateDirectory.close();
+    });
     cleanUps.push(registerProcess("head", join));
     if (options.joinFile !== undefined) cleanUps.push(writeJoinFile(options.joinFile, join));
     warnIfOpen(options.host);
@@ -110,6 +114,7 @@ async function serve(options: StartOptions, stateDirectory: StateDirectory): Pro
     const name = await signal;
     log.info(`${name}: the head stops`);
     await Promise.all([head.stop(), endChildren(children, childEndTimeoutMs)]);
+    isDone = true;
     return name === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
   } finally {
     for (const cleanUp of cleanUps.reverse()) cleanUp();
