@@ -24,5 +24,8 @@ export const memoryRetriesLimit = 5;
 /** ...after this long, twice as long each time. */
 export const memoryBackoffMs = 1_000;
 
+/** A sentence of `why` lists this many hosts or jobs. */
+export const listedLimit = 10;
+
 /** Ended jobs that `why` can still tell about. */
 export const endedJobsKept = 100;

@@ -31,6 +31,21 @@ describe("why", () => {
     expect(why(state, "nothing")).toBeUndefined();
   });
 
+  it("names those that nobody can be had of, and only some of a thousand", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(4) });
+    step(state, { type: "AgentDraining", agent: "a" });
+    const ranges = [{ start: 0, end: 2 }];
+    step(state, { type: "RangesReturned", agent: "a", job: "j", ranges, isRecall: false });
+    expect(why(state, "j")).toBe(
+      "It waits for its workers: a takes no new work, it is to be left; 0 of 4 chunks are settled.",
+    );
+    step(state, { type: "JobSubmitted", request: { ...job(100_000), job: "big" } });
+    for (let i = 0; i < 1_000; i++) step(state, { type: "AgentJoined", agent: `x${i}`, slots: 1 });
+    expect(why(state, "big")).toMatch(/x8 has \d+, x9 has \d+, 990 more\.$/);
+  });
+
   it("says what became of those that ended, and tells the story", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1, memoryBytes: 5 });

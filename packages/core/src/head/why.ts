@@ -1,6 +1,6 @@
 /** Says in a sentence what a job, a host or an actor waits for, and tells its story. Reads the state, changes nothing. */
 import type { StoryEntry } from "../story.ts";
-import { driverGraceMs } from "./limits.ts";
+import { driverGraceMs, listedLimit } from "./limits.ts";
 import { type AgentState, type HeadState, type JobState, priorityOf } from "./state.ts";
 
 /** An entity and what it waits for. `story` is in the order in which things happened. */
@@ -71,7 +71,12 @@ function whyJob(state: HeadState, job: JobState, nowMs: number): string {
     return `It waits for job ${rival}, which has a higher priority; ${progress}.`;
   }
   const holders = [...job.assignments].filter(([, { leased }]) => leased.size > 0);
-  const who = holders.map(([agent, { leased }]) => `${agent} has ${leased.size}`).join(", ");
+  const who = some(holders.map(([agent, { leased }]) => `${agent} has ${leased.size}`)).join(", ");
+  if (job.pending.size > 0 && holders.length === 0) {
+    const hosts = [...job.assignments.keys()].map((agent) => state.agents.get(agent)!);
+    const why = some(hosts.map((host) => `${host.agent} ${availability(host)}`)).join("; ");
+    return `It waits for its workers: ${why}; ${progress}.`;
+  }
   if (job.pending.size > 0) {
     return `It is being fitted: ${progress}, ${job.pending.size} are not given out yet, and of the others ${who}.`;
   }
@@ -97,7 +102,7 @@ function whyUnassigned(state: HeadState, job: JobState): string {
     }
     return `${agent} ${availability(host)}`;
   });
-  return `It waits for a worker that can take it: ${reasons.join("; ")}.`;
+  return `It waits for a worker that can take it: ${some(reasons).join("; ")}.`;
 }
 
 function whyCall(state: HeadState, job: JobState, id: string): string {
@@ -137,7 +142,7 @@ function whyWorker(state: HeadState, host: AgentState): string {
     if (refusal !== undefined) return [`it cannot run job ${id} (${refusal})`];
     return job.deferrals.has(agent) ? [`it has no room yet for job ${id}`] : [];
   });
-  const text = lines.length === 0 ? "it waits for a fit: none is running" : lines.join("; ");
+  const text = lines.length === 0 ? "it waits for a fit: none is running" : some(lines).join("; ");
   return `${text[0].toUpperCase()}${text.slice(1)}.`;
 }
 
@@ -161,6 +166,12 @@ const resting = (job: JobState) =>
 const chunks = (count: number) => (count === 1 ? "1 chunk" : `${count} chunks`);
 const seconds = (ms: number) => `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
 
+/** The first few: a thousand hosts are no sentence. */
+function some(parts: readonly string[]): readonly string[] {
+  const left = parts.length - listedLimit;
+  return left > 0 ? [...parts.slice(0, listedLimit), `${left} more`] : parts;
+}
+
 function list(noun: string, names: readonly string[]): string {
-  return names.length === 1 ? `${noun} ${names[0]}` : `${noun}s ${names.join(", ")}`;
+  return names.length === 1 ? `${noun} ${names[0]}` : `${noun}s ${some(names).join(", ")}`;
 }

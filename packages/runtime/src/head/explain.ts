@@ -31,6 +31,9 @@ export class WorkerNames {
   }
 }
 
+/** A question is answered with so many explanations at most. */
+const explanationsLimit = 100;
+
 /** @param epochMs what the scheduler's clock shows as 0, in milliseconds since 1970. */
 export function explanations(
   state: HeadState,
@@ -42,7 +45,7 @@ export function explanations(
   const direct = explain(state, clock.nowMs, name);
   const byHost = name === undefined ? [] : names.meant(name);
   const meant = byHost.flatMap((agent) => explain(state, clock.nowMs, agent));
-  return [...direct, ...meant].map(({ kind, id, sentence, story }) => ({
+  return [...direct, ...meant].slice(0, explanationsLimit).map(({ kind, id, sentence, story }) => ({
     kind: kind === "job" ? "fit" : kind,
     id,
     name: kind === "job" ? (jobs.get(id)?.spec.model ?? "") : names.nameOf(id),

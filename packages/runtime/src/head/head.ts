@@ -119,7 +119,7 @@ export class Head implements Desk {
     const nowMs = performance.now();
     const clock = { nowMs, epochMs: Date.now() - nowMs };
     const told = explanations(this.state, this.jobs, this.names, clock, message.name);
-    session.send({ type: "whyReply", request, explanations: told.slice(0, 100) });
+    session.send({ type: "whyReply", request, explanations: told });
   }
 
   log = (sentence: string): void => {
