@@ -161,6 +161,8 @@ export class AgentPeer {
         }
         return;
       case "progress": {
+        // It may not have heard yet that it has no part of the fit any more.
+        if (this.#epochOf(agent, message.job) === undefined) return;
         this.#desk.agents.get(agent)?.busySlots.set(message.job, message.busySlots);
         const voxels = job.progress(agent, message.voxels);
         toClient(job, { type: "progress", job: message.job, voxels });
