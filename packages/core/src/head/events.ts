@@ -11,6 +11,8 @@ export interface MapRequest {
   readonly priority?: number | undefined;
   /** Chunks that were settled before (a fit that is continued). */
   readonly settled?: readonly Range[] | undefined;
+  /** Milliseconds in which it is not given up where all hosts refuse it: others are on their way. Default 0. */
+  readonly patienceMs?: number | undefined;
   /** Object memory that it takes on a host; a host with less can never run it. */
   readonly memoryBytes?: number | undefined;
   /** Objects that must exist before it may begin. */

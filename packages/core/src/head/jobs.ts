@@ -200,6 +200,7 @@ export function jobRefused(turn: Turn, job: JobState, agent: string, reason: str
 
 /** Fails a job that every host refuses; true where it did. */
 export function failIfNobodyCan(turn: Turn, job: JobState): boolean {
+  if (turn.nowMs - job.submittedMs < (job.request.patienceMs ?? 0)) return false;
   const reason = whyNobodyCan(turn, job);
   if (reason === undefined) return false;
   failJob(turn, job, `no worker can run this fit: ${reason}`);
@@ -258,6 +259,8 @@ export function tickJob(turn: Turn, job: JobState): void {
     failJob(turn, job, `its driver was away for ${driverGraceMs / 1000} s`);
     return;
   }
+  const wasPatient = job.request.patienceMs !== undefined && job.assignments.size === 0;
+  if (wasPatient && failIfNobodyCan(turn, job)) return;
   if (job.delayed.length > 0) {
     const due = job.delayed.filter(({ dueMs }) => dueMs <= turn.nowMs);
     job.delayed = job.delayed.filter(({ dueMs }) => dueMs > turn.nowMs);

@@ -356,6 +356,23 @@ describe("the head's scheduler", () => {
     expect(state.ended.at(-1)?.outcome).toContain("no worker can run this fit");
   });
 
+  it("does not give a fit of the last head up because the first host to be back is too small", () => {
+    const request = { ...job(2), memoryBytes: 2 ** 31, patienceMs: 10_000 };
+    const small = { type: "AgentJoined", agent: "a", slots: 1, memoryBytes: 2 ** 30 } as const;
+    const restarted = emptyHeadState();
+    step(restarted, { type: "JobSubmitted", request });
+    expect(step(restarted, small, 100)).toEqual([]);
+    const holds = [{ job: "j", ranges: [{ start: 0, end: 2 }] }];
+    const back = step(restarted, { type: "AgentJoined", agent: "b", slots: 1, holds }, 2_000);
+    expect(typesOf(back)).toEqual(["AdoptJob"]);
+    expect(step(restarted, { type: "Tick" }, 20_000)).toEqual([]);
+    const alone = emptyHeadState();
+    step(alone, { type: "JobSubmitted", request });
+    step(alone, small, 100);
+    expect(step(alone, { type: "Tick" }, 9_000)).toEqual([]);
+    expect(typesOf(step(alone, { type: "Tick" }, 10_000))).toEqual(["FailJob"]);
+  });
+
   it("drops a job whose driver stays away", () => {
     const state = emptyHeadState();
     step(state, { type: "JobSubmitted", request: job(3) });

@@ -30,6 +30,9 @@ import { type AgentRecord, clusterStatus, workersOf } from "./status.ts";
 /** The scheduler is told of the time this often. */
 const tickMs = 250;
 
+/** Workers of the head before this one are back within this time: a fit is not given up for the first of them. */
+const workersReturnMs = 10_000;
+
 export interface HeadOptions {
   readonly host: string;
   readonly port: number;
@@ -90,7 +93,7 @@ export class Head implements Desk {
     const key = (details as { key?: string } | undefined)?.key ?? newToken();
     this.jobs.set(spec.job, new HeadJob(spec, parameters, key, undefined));
     this.log(`fit ${spec.job} of the last head waits for its driver`);
-    const request = requestOf(spec, [...settled.ranges()]);
+    const request = { ...requestOf(spec, [...settled.ranges()]), patienceMs: workersReturnMs };
     this.apply({ type: "JobSubmitted", request });
     this.apply({ type: "DriverAway", job: spec.job });
   }
