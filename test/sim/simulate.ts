@@ -1,0 +1,138 @@
+/** Runs one seed: a phase in which things go wrong, and one in which all must come right. */
+import { Clock } from "./clock.ts";
+import { Cluster } from "./cluster.ts";
+import { Faults } from "./faults.ts";
+import { Network } from "./network.ts";
+import { Random } from "./random.ts";
+import { Referee } from "./referee.ts";
+import { type Scenario, scenarioOf } from "./scenario.ts";
+import { Trace } from "./trace.ts";
+import type { CheckRates, World } from "./world.ts";
+
+/** When all jobs have ended, nothing of them is left after this: sessions must be found dead, drivers given up. */
+const quiescenceMs = 100_000;
+
+/** How often it is asked whether the run is over: so many events apart, and as many as there are hosts. */
+const lookEveryEvents = 64;
+
+/** More events than this are taken for a run that never ends. */
+const eventsLimit = 30_000_000;
+
+export interface SimulationOptions {
+  /** Gets a line for everything that happens. */
+  readonly print?: (line: string) => void;
+  readonly checks?: CheckRates;
+  readonly scenario?: Scenario;
+  /** Spoils what machines ask for, to see that the checks see it; undefined in the place of an effect drops it. */
+  readonly tamper?: World["tamper"];
+  /** Called every second of virtual time. */
+  readonly watch?: () => void;
+}
+
+export interface SimulationResult {
+  readonly seed: number;
+  /** Equal for equal runs. */
+  readonly hash: string;
+  readonly virtualMs: number;
+  /** Appointments kept: chunks that end, messages that arrive, timers, faults. */
+  readonly appointments: number;
+  /** Steps of the machines. */
+  readonly steps: number;
+  readonly chunks: number;
+  readonly hosts: number;
+  readonly faults: number;
+  readonly complete: number;
+  readonly failed: number;
+  /** Pairs of jobs whose shares were compared. */
+  readonly pairsJudged: number;
+  /** What was violated; undefined where nothing was. */
+  readonly failure: string | undefined;
+}
+
+export function simulate(seed: number, options: SimulationOptions = {}): SimulationResult {
+  const scenario = options.scenario ?? scenarioOf(seed);
+  const clock = new Clock();
+  const checks = options.checks ?? checksFor(scenario);
+  const world: World = {
+    scenario,
+    clock,
+    network: new Network(clock, new Random(seed, "network"), scenario.network),
+    trace: new Trace(clock, options.print),
+    referee: new Referee(),
+    checks,
+    sessions: { steps: 0, checksEvery: checks.local },
+    steps: { head: 0, agents: 0, stores: 0, detectors: 0 },
+    tamper: options.tamper,
+    random: (purpose) => new Random(seed, purpose),
+  };
+  let failure: string | undefined;
+  let faults: Faults | undefined;
+  try {
+    const cluster = new Cluster(world);
+    faults = new Faults(world, cluster);
+    if (options.watch !== undefined) watchEverySecond(clock, options.watch);
+    run(world, cluster);
+  } catch (error) {
+    failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  }
+  const { referee, steps } = world;
+  return {
+    seed,
+    hash: world.trace.hash,
+    virtualMs: clock.nowMs,
+    appointments: clock.woken,
+    steps: steps.head + steps.agents + steps.stores + steps.detectors + world.sessions.steps,
+    chunks: referee.chunksStored,
+    hosts: scenario.hosts.length,
+    faults: [...(faults?.counts.values() ?? [])].reduce((sum, count) => sum + count, 0),
+    ...referee.outcomes,
+    pairsJudged: referee.fairness.unfair().pairsJudged,
+    failure,
+  };
+}
+
+function watchEverySecond(clock: Clock, watch: () => void): void {
+  const sleeper = {
+    wake: () => {
+      watch();
+      clock.after(1_000, sleeper, 0);
+    },
+  };
+  clock.after(1_000, sleeper, 0);
+}
+
+function run(world: World, cluster: Cluster): void {
+  const { clock, scenario, referee } = world;
+  const everyEvents = lookEveryEvents + scenario.hosts.length;
+  const isDone = () => cluster.isWorkDone && clock.nowMs >= scenario.faultsEndMs;
+  advance(clock, isDone, scenario.deadlineMs, () => {
+    const open = referee.open();
+    return `not over at ${clock.nowMs} ms: ${open.join("; ")}\n${cluster.explain()}`;
+  });
+  const isClean = () => cluster.residue().length === 0;
+  advance(clock, isClean, clock.nowMs + quiescenceMs, () => {
+    return `left behind by jobs that ended: ${cluster.residue().slice(0, 10).join("; ")}`;
+  });
+  cluster.checkAll();
+  const open = referee.open();
+  if (open.length > 0) referee.violated(`nobody knows how these ended: ${open.join("; ")}`);
+  const { sentences } = referee.fairness.unfair();
+  if (sentences.length > 0) referee.violated(sentences.join("; "));
+  function advance(clock: Clock, isOver: () => boolean, untilMs: number, why: () => string): void {
+    let count = 0;
+    while (!(count++ % everyEvents === 0 && isOver())) {
+      if (!clock.next()) referee.violated(`nothing will ever happen again; ${why()}`);
+      if (clock.nowMs > untilMs || clock.woken > eventsLimit) {
+        referee.violated(why());
+      }
+    }
+  }
+}
+
+/** Small scenarios are checked at every step, large ones now and then: a check looks at all there is. */
+function checksFor(scenario: Scenario): CheckRates {
+  const hosts = scenario.hosts.length;
+  if (hosts <= 8) return { local: 1, whole: 1 };
+  if (hosts <= 100) return { local: 5, whole: 50 };
+  return { local: 100, whole: 1_000 };
+}
