@@ -201,7 +201,7 @@ const cases: Case[] = [
   { what: "a missing option", words: () => ["csd", ...dwi, ...bval], says: /--bvec/ },
   {
     what: "a feature of a later version",
-    words: () => ["csd", ...dwi, ...bval, ...bvec, "--resume"],
+    words: () => ["csd", ...dwi, ...bval, ...bvec, "--precision", "float32"],
     says: /not in this version/,
   },
 ];

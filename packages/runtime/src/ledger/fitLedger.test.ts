@@ -28,12 +28,18 @@ import { wholeChunks } from "./wholeChunks.ts";
 let folder = "";
 let out = "";
 let said: string[] = [];
+const stateBefore = process.env.XDG_STATE_HOME;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "fascicle-test-"));
+  process.env.XDG_STATE_HOME = join(folder, "state");
   out = join(folder, "maps", "csd");
   said = [];
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  if (stateBefore === undefined) delete process.env.XDG_STATE_HOME;
+  else process.env.XDG_STATE_HOME = stateBefore;
+  rmSync(folder, { recursive: true });
+});
 
 const voxelCount = 1_000;
 const chunkCount = 50;
@@ -159,6 +165,20 @@ describe("the ledger of a fit", () => {
     async function path() {
       return (await ledgersIn(out))[0] ?? join(out, "none");
     }
+  });
+
+  it("records what it has written while more is settled all the time", async () => {
+    const ledger = await open(false);
+    await ledger.begin(outputsWith(whole), chunkCount);
+    const untilMs = Date.now() + 20_000;
+    for (let voxel = 0; ; voxel = (voxel + 1) % voxelCount) {
+      ledger.settled({ start: voxel, end: voxel + 1 });
+      await new Promise((resolve) => setImmediate(resolve));
+      const path = (await ledgersIn(out))[0];
+      if (path !== undefined && ((await readLedger(path))?.share ?? 0) > 0) break;
+      expect(Date.now()).toBeLessThan(untilMs);
+    }
+    await ledger.remove();
   });
 
   it("does not believe a changed row, says so, and believes the others", async () => {

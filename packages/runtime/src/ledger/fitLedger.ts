@@ -29,7 +29,14 @@ import {
   settledRecord,
   slicesFile,
 } from "./ledgerRecords.ts";
-import { ledgerIntervalMs, ledgerRestFactor, ledgerSyncBytes, obsoleteGraceMs } from "./limits.ts";
+import {
+  ledgerCostMsPerMiB,
+  ledgerIntervalMs,
+  ledgerRestFactor,
+  ledgerRestMsLimit,
+  ledgerSyncBytes,
+  obsoleteGraceMs,
+} from "./limits.ts";
 import { JournalVersionError } from "./recordFormat.ts";
 import { type JournalError, RecordLog, why } from "./recordLog.ts";
 import { SliceFile } from "./sliceFile.ts";
@@ -67,7 +74,7 @@ export class FitLedger {
   #outputs: readonly SharedArrayBuffer[] = [];
   #chunkCount = 0;
   /** Voxels that are settled and not written. */
-  readonly #waiting = new RangeSet();
+  #waiting = new RangeSet();
   #hasProgress = false;
   #isOff = false;
   #isEnding = false;
@@ -326,22 +333,25 @@ export class FitLedger {
     if (this.#files === undefined) await this.#create();
     if (this.#files === undefined) return;
     const { slices, log } = this.#files;
-    let busyMs = 0;
-    while (this.#waiting.size > 0 && !this.#isEnding) {
+    let batchBytes = 0;
+    // What is settled meanwhile waits for the next time: it may come as fast as it is written.
+    const batch = this.#waiting;
+    this.#waiting = new RangeSet();
+    while (batch.size > 0 && !this.#isEnding) {
       const written: Slice[] = [];
-      const beganMs = performance.now();
-      for (let bytes = 0; bytes < ledgerSyncBytes && !this.#isEnding; ) {
-        const piece = this.#waiting.takeFirst(slices.pieceVoxels);
+      let bytes = 0;
+      while (bytes < ledgerSyncBytes && !this.#isEnding) {
+        const piece = batch.takeFirst(slices.pieceVoxels);
         if (piece === undefined) break;
         written.push(await slices.write(piece));
         bytes += slices.bytesOf(piece);
       }
-      busyMs += performance.now() - beganMs;
+      batchBytes += bytes;
       await slices.sync();
       log.append(settledRecord(written));
       await log.flushed();
     }
-    this.#restMs = Math.max(ledgerIntervalMs, ledgerRestFactor * busyMs);
+    this.#restMs = restMsAfter(batchBytes);
   }
 
   /** Makes the ledger, or takes the place of one that is not to be continued. */
@@ -367,7 +377,7 @@ export class FitLedger {
   async #giveUp(error: Error): Promise<void> {
     if (this.#isOff) return;
     this.#isOff = true;
-    this.#waiting.remove({ start: 0, end: this.#model.signals.voxelCount });
+    this.#waiting = new RangeSet();
     const { directory, notify } = this.#options;
     const reason = why(error.cause instanceof Error ? error.cause : error);
     notify(
@@ -421,6 +431,12 @@ export class FitLedger {
     this.#held = undefined;
     return (await readLedger(this.#path))?.share ?? 0;
   }
+}
+
+/** How long to leave the processor to the fit after so much was written. */
+function restMsAfter(bytes: number): number {
+  const restMs = (ledgerRestFactor * ledgerCostMsPerMiB * bytes) / 2 ** 20;
+  return Math.min(ledgerRestMsLimit, Math.max(ledgerIntervalMs, restMs));
 }
 
 /** Whether this version can read a ledger. */

@@ -15,8 +15,14 @@ export const compactionFactor = 2;
 /** A ledger of a fit writes what was settled this often at most... */
 export const ledgerIntervalMs = 1_000;
 
-/** ...and rests this many times as long as it has worked: it may cost a thread no more than a twentieth of its time. */
+/** ...and rests this many times as long as it has cost a thread, so that no fit is slowed by more than a twentieth of one... */
 export const ledgerRestFactor = 20;
+
+/** ...reckoned from the bytes, as a busy machine's clock says nothing of it: about twice what checksum and write took where we measured... */
+export const ledgerCostMsPerMiB = 3;
+
+/** ...but never longer than this: so much of a fit is lost at most. */
+export const ledgerRestMsLimit = 10_000;
 
 /** What a fit overwrites is left alone for this long, so that whoever forgot --resume can stop and ask for it. */
 export const obsoleteGraceMs = 10_000;
