@@ -368,6 +368,15 @@ describe("the ledger of a fit", () => {
         ),
       ]);
       expect(error).toMatchObject({ message: "The head was lost." });
+      // Nor is there room for its first word.
+      writeFileSync(join(disk, "other"), new Uint8Array(4_096));
+      expect(() => writeFileSync(join(disk, "more"), new Uint8Array(20_000))).toThrow(/ENOSPC/);
+      const none = await open(false, modelOf({ order: 2 }), disk);
+      await none.begin(outputsWith(whole), chunkCount);
+      none.settled(first);
+      await none.fail(lost(), false);
+      expect(await ledgersIn(disk)).toEqual([]);
+      for (const name of ["other", "more"]) rmSync(join(disk, name));
       const next = await open(false, modelOf(), disk);
       await next.begin(outputsWith(whole), chunkCount);
       await next.complete();

@@ -8,7 +8,6 @@
 import { join } from "node:path";
 import { type Range, RangeSet } from "@fascicle/core";
 import { FitError, UsageError } from "../errors.ts";
-import { FileStorage } from "./fileStorage.ts";
 import { type FitIdentity, type FittableModel, fitIdentity } from "./fitIdentity.ts";
 import {
   HeldDirectory,
@@ -20,26 +19,17 @@ import {
   removeDirectories,
   sweepLedgers,
 } from "./ledgerDirectory.ts";
-import {
-  journalFile,
-  type LedgerContent,
-  type LedgerHeader,
-  readLedger,
-  type Slice,
-  settledRecord,
-  slicesFile,
-} from "./ledgerRecords.ts";
+import { LedgerFiles } from "./ledgerFiles.ts";
+import { type LedgerContent, type LedgerHeader, readLedger } from "./ledgerRecords.ts";
 import {
   ledgerCostMsPerMiB,
   ledgerIntervalMs,
   ledgerRestFactor,
   ledgerRestMsLimit,
-  ledgerSyncBytes,
   obsoleteGraceMs,
 } from "./limits.ts";
 import { JournalVersionError } from "./recordFormat.ts";
-import { type JournalError, RecordLog, why } from "./recordLog.ts";
-import { SliceFile } from "./sliceFile.ts";
+import { why } from "./recordLog.ts";
 
 export interface FitLedgerOptions {
   /** Where the ledger's own directory is made; it is made itself if need be. */
@@ -54,13 +44,6 @@ export interface FitLedgerOptions {
   readonly notify: (sentence: string) => void;
 }
 
-/** A ledger's journal and rows, open. */
-interface Files {
-  readonly held: HeldDirectory;
-  readonly log: RecordLog;
-  readonly slices: SliceFile;
-}
-
 export class FitLedger {
   readonly #model: FittableModel;
   readonly #identity: FitIdentity;
@@ -69,7 +52,7 @@ export class FitLedger {
   /** What an earlier process left, for as long as this one has not written over it. */
   #left: LedgerContent | undefined;
   #held: HeldDirectory | undefined;
-  #files: Files | undefined;
+  #files: LedgerFiles | undefined;
   #levelsMade = 0;
   #outputs: readonly SharedArrayBuffer[] = [];
   #chunkCount = 0;
@@ -127,7 +110,7 @@ export class FitLedger {
     const left = this.#left;
     if (this.#isOff || this.#held === undefined || left === undefined) return new RangeSet();
     try {
-      this.#files = await this.#openFiles(this.#held);
+      this.#files = await this.#openFiles();
       return await this.#restore(left, this.#files, signal);
     } catch (error) {
       if (signal?.aborted) throw error;
@@ -265,37 +248,25 @@ export class FitLedger {
     }
   }
 
-  async #openFiles(held: HeldDirectory): Promise<Files> {
-    const name = journalFile(held.path);
-    const { outputs, signals } = this.#model;
-    const storage = await FileStorage.open(name);
-    try {
-      const onError = (error: JournalError) => void this.#giveUp(error);
-      const { log } = await RecordLog.open({ storage, name, onError });
-      const path = slicesFile(held.path);
-      const slices = await SliceFile.open(path, outputs, signals.voxelCount, this.#outputs);
-      return { held, log, slices };
-    } catch (error) {
-      await storage.close();
-      throw error;
-    }
+  #openFiles(): Promise<LedgerFiles> {
+    return LedgerFiles.open(
+      this.#path,
+      this.#model,
+      this.#outputs,
+      (error) => void this.#giveUp(error),
+    );
   }
 
-  async #restore(left: LedgerContent, files: Files, signal?: AbortSignal): Promise<RangeSet> {
-    const { notify } = this.#options;
-    const done = new RangeSet();
-    const good: Slice[] = [];
-    for (const slice of left.slices) {
-      signal?.throwIfAborted();
-      if (!(await files.slices.read(slice))) continue;
-      good.push(slice);
-      done.add(slice);
-    }
+  async #restore(left: LedgerContent, files: LedgerFiles, signal?: AbortSignal): Promise<RangeSet> {
+    const good = await files.readBack(left.slices, signal);
+    const done = new RangeSet(...good);
     const lost = Math.round(left.share * this.#model.signals.voxelCount) - done.size;
     if (lost > 0) {
-      notify(`${lost} voxels in the ledger were not what was written and are fitted again.`);
+      this.#options.notify(
+        `${lost} voxels in the ledger were not what was written and are fitted again.`,
+      );
     }
-    await files.log.rewrite([this.#header(left.header.beganAtMs), settledRecord(good)]);
+    await files.rewrite(this.#header(left.header.beganAtMs), good);
     return done;
   }
 
@@ -320,6 +291,7 @@ export class FitLedger {
   }
 
   #flush(): void {
+    clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#writing = this.#write()
       .catch((error: Error) => this.#giveUp(error))
@@ -332,26 +304,10 @@ export class FitLedger {
   async #write(): Promise<void> {
     if (this.#files === undefined) await this.#create();
     if (this.#files === undefined) return;
-    const { slices, log } = this.#files;
-    let batchBytes = 0;
     // What is settled meanwhile waits for the next time: it may come as fast as it is written.
     const batch = this.#waiting;
     this.#waiting = new RangeSet();
-    while (batch.size > 0 && !this.#isEnding) {
-      const written: Slice[] = [];
-      let bytes = 0;
-      while (bytes < ledgerSyncBytes && !this.#isEnding) {
-        const piece = batch.takeFirst(slices.pieceVoxels);
-        if (piece === undefined) break;
-        written.push(await slices.write(piece));
-        bytes += slices.bytesOf(piece);
-      }
-      batchBytes += bytes;
-      await slices.sync();
-      log.append(settledRecord(written));
-      await log.flushed();
-    }
-    this.#restMs = restMsAfter(batchBytes);
+    this.#restMs = restMsAfter(await this.#files.write(batch, () => !this.#isEnding));
   }
 
   /** Makes the ledger, or takes the place of one that is not to be continued. */
@@ -369,8 +325,8 @@ export class FitLedger {
       held = await HeldDirectory.make(this.#path);
     }
     this.#held = held;
-    this.#files = await this.#openFiles(held!);
-    await this.#files.log.rewrite([this.#header(Date.now())]);
+    this.#files = await this.#openFiles();
+    await this.#files.rewrite(this.#header(Date.now()));
   }
 
   /** The ledger cannot be written: the fit goes on without it. What it has stays good. */
@@ -396,8 +352,7 @@ export class FitLedger {
   async #closeFiles(): Promise<void> {
     const files = this.#files;
     this.#files = undefined;
-    await files?.log.close();
-    await files?.slices.close().catch(() => {});
+    await files?.close();
   }
 
   async #discard(): Promise<void> {
@@ -417,7 +372,7 @@ export class FitLedger {
       .catch(() => {});
   }
 
-  /** Writes what waits and leaves the ledger to whoever comes next. Gives the share of voxels that it has. */
+  /** Writes what waits and leaves the ledger to whoever comes next, if anything is in it. Gives the share of voxels that it has. */
   async #keep(): Promise<number> {
     clearTimeout(this.#timer);
     await this.#writing;
@@ -427,9 +382,15 @@ export class FitLedger {
     }
     this.#isEnding = true;
     await this.#closeFiles();
+    const share = (await readLedger(this.#path))?.share ?? 0;
+    if (share === 0) {
+      await this.#discard();
+      await removeDirectories(this.#options.directory, this.#levelsMade);
+      return 0;
+    }
     await this.#held?.release();
     this.#held = undefined;
-    return (await readLedger(this.#path))?.share ?? 0;
+    return share;
   }
 }
 

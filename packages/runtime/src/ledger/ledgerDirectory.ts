@@ -78,6 +78,8 @@ export class HeldDirectory {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EEXIST" || code === "ENOENT") return undefined;
+      // A full disk may have taken the name and not the words.
+      await rm(file, { force: true });
       throw error;
     }
     if (dead.claim > 0) await rm(claimFile(path, dead.claim), { force: true });
@@ -90,7 +92,13 @@ export class HeldDirectory {
     noteLedger(path);
     await mkdir(path, { recursive: true, mode: 0o700 });
     const holder = await holderOf(path);
-    return holder === undefined || holder.isAlive ? undefined : HeldDirectory.take(path, holder);
+    if (holder === undefined || holder.isAlive) return undefined;
+    try {
+      return await HeldDirectory.take(path, holder);
+    } catch (error) {
+      await rmdir(path).catch(() => {});
+      throw error;
+    }
   }
 
   /** Leaves it as it is to whoever comes next. */
