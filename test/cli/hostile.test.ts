@@ -33,17 +33,19 @@ async function intrude(role: "agent" | "client", onMessage: (message: Message) =
   return { connection, thrownOut };
 }
 
+const owner = {
+  pid: 1,
+  startTime: "",
+  bootId: "elsewhere",
+  machineId: "elsewhere",
+  pidNamespace: "",
+  hostName: "evil",
+};
+
 const hello = (changes: object = {}) => ({
   type: "hello",
   holds: [],
-  owner: {
-    pid: 1,
-    startTime: "",
-    bootId: "elsewhere",
-    machineId: "elsewhere",
-    pidNamespace: "",
-    hostName: "evil",
-  },
+  owner,
   host: {
     agent: `evil-${Math.random()}`,
     hostName: "evil\u001b[31m\nhost",
@@ -171,6 +173,7 @@ describe("a driver that lies", () => {
     type: "submit",
     settled: [],
     key: "0123456789abcdef",
+    owner,
     spec: {
       job: `evil-${Math.random()}`,
       model: "dti",
@@ -228,7 +231,8 @@ describe("a driver that lies", () => {
       jobs = JSON.parse((await home.run(["status", "--json"])).stdout).jobs.length;
     }
     const thief = await intrude("client");
-    thief.connection.send({ type: "attach", job: "mine", settled: [], key: "not the fit's own" });
+    const attach = { type: "attach", job: "mine", settled: [], key: "not the fit's own", owner };
+    thief.connection.send(attach);
     expect(await thief.thrownOut).toMatch(/a fit is its own driver's business/);
     expect(mine.connection.isOpen).toBe(true);
   });

@@ -29,7 +29,7 @@ describe("a voxel that never ends", () => {
 
   it("is refused a time-out that cannot be held", async () => {
     const model = testModel({ voxels: 10 });
-    await expect(fitChunked(model, 2, { voxelTimeoutSeconds: 0 })).rejects.toThrow(/above 0/);
+    await expect(fitChunked(model, 2, { voxelTimeoutSeconds: 0 })).rejects.toThrow(/from 0.01 to/);
     await expect(
       fitChunked(model, 2, { engine: "serial", voxelTimeoutSeconds: 1 }),
     ).rejects.toThrow(/serial engine cannot end a voxel/);

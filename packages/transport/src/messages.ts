@@ -166,11 +166,14 @@ const toAgentSchema = z.discriminatedUnion("type", [
 /** What a driver knows its fit by; nobody else is told. */
 const driverKey = z.string().min(16).max(100);
 
+/** Who a fit's driver is: the process, and what proves that it is the same one. */
+const driverFields = { key: driverKey, owner: ownerSchema };
+
 const fromClientSchema = z.discriminatedUnion("type", [
   /** `settled` chunks are in place already, from an earlier try. */
-  z.object({ type: z.literal("submit"), spec: jobSpecSchema, settled: ranges, key: driverKey }),
+  z.object({ type: z.literal("submit"), spec: jobSpecSchema, settled: ranges, ...driverFields }),
   /** A driver that lost its head takes its fit up again; `settled` is what it has. */
-  z.object({ type: z.literal("attach"), job: id, settled: ranges, key: driverKey }),
+  z.object({ type: z.literal("attach"), job: id, settled: ranges, ...driverFields }),
   z.object({
     type: z.literal("block"),
     agent: id,

@@ -109,7 +109,7 @@ function addCommonOptions(command: Command): void {
     .option(
       "--voxel-timeout <SECONDS>",
       "give up a voxel that takes longer (status 7, zeros); off unless asked for",
-      parseNumber((value) => value > 0, "it must be a number of seconds above 0."),
+      parseNumber((value) => value >= 0.01, "it must be at least 0.01 seconds."),
     )
     .option(
       "--object-memory <SIZE>",

@@ -1,6 +1,7 @@
 /** `runtime gc`. */
 import type { Command } from "commander";
 import { listProcesses } from "../head/discovery.ts";
+import { StateDirectory } from "../head/stateDirectory.ts";
 import { isReadable } from "../ledger/fitLedger.ts";
 import {
   type KnownLedger,
@@ -27,16 +28,31 @@ export function addGcCommand(program: Command): void {
     .action(async ({ all = false, dryRun = false }: GcOptions) => {
       // Looking at the register sweeps the entries of dead processes.
       listProcesses();
-      for (const line of await collect(all, dryRun)) process.stdout.write(`${line}\n`);
+      const lines = [...(await collect(all, dryRun)), ...deadHead(all, dryRun)];
+      if (lines.length === 0) lines.push("nothing is left by dead processes");
+      for (const line of lines) process.stdout.write(`${line}\n`);
     });
 }
 
 async function collect(isAll: boolean, isDryRun: boolean): Promise<string[]> {
   const dead = (await knownLedgers()).filter(({ isAlive }) => !isAlive);
-  if (dead.length === 0) return ["nothing is left by dead processes"];
   const lines: string[] = [];
   for (const ledger of dead) lines.push(await treat(ledger, isAll, isDryRun));
   return lines;
+}
+
+/** A head that was killed: its token, port and journal, for the next one. */
+function deadHead(isAll: boolean, isDryRun: boolean): string[] {
+  const directory = new StateDirectory(undefined);
+  const ageMs = directory.deadForMs();
+  if (ageMs === undefined) return [];
+  const what = `${directory.path} (of a head that died ${formatSeconds(ageMs / 1000)} ago)`;
+  if (!isAll && ageMs < ledgerLifetimeMs) {
+    return [`kept ${what}: \`runtime start --head\` goes on with it; --all removes it`];
+  }
+  if (isDryRun) return [`would remove ${what}`];
+  directory.close();
+  return [`removed ${what}`];
 }
 
 async function treat(ledger: KnownLedger, isAll: boolean, isDryRun: boolean): Promise<string> {

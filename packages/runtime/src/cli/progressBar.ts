@@ -21,9 +21,10 @@ export class ProgressBar {
 
   /** Shows how far a fit is. */
   fit(name: string, progress: FitProgress): void {
-    const { voxelsDone, voxels, voxelsPerSecond, secondsLeft, slots } = progress;
+    const { voxelsDone, voxels, voxelsPerSecond, secondsLeft, slots, waitsFor } = progress;
     if (slots === 0) {
-      this.show(`fitting ${name}: waiting for a worker to join`, voxelsDone / voxels);
+      const what = waitsFor === "head" ? "the head to come back" : "a worker to join";
+      this.show(`fitting ${name}: waiting for ${what}`, voxelsDone / voxels);
       return;
     }
     const left = Number.isFinite(secondsLeft) ? `, ${formatSeconds(secondsLeft)} left` : "";

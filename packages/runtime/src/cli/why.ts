@@ -15,7 +15,10 @@ export function addWhyCommand(program: Command): void {
   program
     .command("why")
     .description("say what a fit, a worker or a host is waiting for, and its story")
-    .argument("[ID]", "a fit, a worker or a host, or the beginning of one (default: everything)")
+    .argument(
+      "[ID]",
+      "a fit, a host, or the beginning of one, or the pid of a worker (default: everything)",
+    )
     .option("--join <JOIN_STRING>", "the head (default: RUNTIME_JOIN, else your head on this host)")
     .option("--join-file <FILE>", "read the join string from a file")
     .option("--json", "print one JSON object")

@@ -4,6 +4,7 @@ import { type Range, RangeSet, voxelsOfChunks } from "@fascicle/core";
 import {
   blockVoxelsFor,
   bytesPerValue,
+  currentOwner,
   outputRowBytes,
   spansOfVoxels,
 } from "@fascicle/object-store";
@@ -46,7 +47,7 @@ class ClusterFit {
   readonly #waitSeconds: number;
   readonly #spec: JobSpec;
   /** Only we can take the fit up again: its name is no secret. */
-  readonly #key = newToken();
+  readonly #driver = { key: newToken(), owner: currentOwner() };
   readonly #outputs: readonly Uint8Array[];
   /** Voxels whose values are in place. */
   readonly #stored = new RangeSet();
@@ -118,13 +119,12 @@ class ClusterFit {
   #submit(): void {
     const settled = this.#settledChunks();
     const parameters = encodeValue(this.#task.model.kernel.parameters);
-    const key = this.#key;
-    this.#cluster.send({ type: "submit", spec: this.#spec, settled, key }, parameters);
+    this.#cluster.send({ type: "submit", spec: this.#spec, settled, ...this.#driver }, parameters);
   }
 
   #attach(): void {
     const settled = this.#settledChunks();
-    this.#cluster.send({ type: "attach", job: this.#spec.job, settled, key: this.#key });
+    this.#cluster.send({ type: "attach", job: this.#spec.job, settled, ...this.#driver });
   }
 
   /** Chunks all of whose voxels are in place. */
@@ -137,6 +137,7 @@ class ClusterFit {
   #headAway(reason: string): void {
     this.#blocksWanted.length = 0;
     this.#workers = { ...this.#workers, slots: 0, agents: 0, deferred: 0 };
+    this.#task.progress.waitsFor = "head";
     this.#task.progress.update(this.#stored.size, 0);
     clearTimeout(this.#waitTimer);
     this.#waitTimer = setTimeout(() => this.#headLost(reason), this.#waitSeconds * 1000);
@@ -170,6 +171,7 @@ class ClusterFit {
     switch (message.type) {
       case "workers":
         this.#workers = message;
+        this.#task.progress.waitsFor = "worker";
         this.#mostSlots = Math.max(this.#mostSlots, message.slots);
         this.#mostCores = Math.max(this.#mostCores, message.physicalCores);
         this.#waitForWorkers();

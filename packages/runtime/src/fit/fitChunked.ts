@@ -55,6 +55,7 @@ export interface FitOptions {
 }
 
 /** A timer holds no more than this. */
+const shortestTimeoutSeconds = 0.01;
 const longestTimeoutSeconds = 86_400;
 
 /** What a model adds to its result. */
@@ -203,9 +204,9 @@ async function autoChunks(
 /** The time-out in milliseconds, where there is one; throws where the engine cannot hold it. */
 function timeoutMs(seconds: number | undefined, engine: EngineName): number | undefined {
   if (seconds === undefined) return undefined;
-  if (!(seconds > 0 && seconds <= longestTimeoutSeconds)) {
+  if (!(seconds >= shortestTimeoutSeconds && seconds <= longestTimeoutSeconds)) {
     throw new UsageError(
-      `The time-out of a voxel must be above 0 and at most ${longestTimeoutSeconds} seconds, not ${seconds}.`,
+      `The time-out of a voxel must be from ${shortestTimeoutSeconds} to ${longestTimeoutSeconds} seconds, not ${seconds}.`,
     );
   }
   if (engine === "serial") {

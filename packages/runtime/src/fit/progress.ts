@@ -8,6 +8,8 @@ export interface FitProgress {
   readonly secondsLeft: number;
   /** Slots at work; 0 while a cluster has no worker for it. */
   readonly slots: number;
+  /** What it waits for while there are none. */
+  readonly waitsFor: "worker" | "head";
 }
 
 /** The rate is taken over about this long, so that it follows the machine and not the past. */
@@ -21,6 +23,8 @@ export class ProgressMeter {
   readonly #samples: { readonly ms: number; readonly voxels: number }[] = [];
   #voxelsDone = 0;
   #slots = 0;
+  /** A cluster that lost its head waits for that. */
+  waitsFor: FitProgress["waitsFor"] = "worker";
   #lastReportMs = Number.NEGATIVE_INFINITY;
 
   constructor(voxels: number, report: ((progress: FitProgress) => void) | undefined) {
@@ -52,6 +56,7 @@ export class ProgressMeter {
       secondsLeft:
         voxelsPerSecond > 0 ? (this.#voxels - this.#voxelsDone) / voxelsPerSecond : Number.NaN,
       slots,
+      waitsFor: this.waitsFor,
     });
   }
 }

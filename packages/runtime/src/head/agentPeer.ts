@@ -1,12 +1,10 @@
 /** A worker's session with the head. */
 import { chunksOfVoxels, type Range } from "@fascicle/core";
-import { outputsRowBytes, stateOfOwner } from "@fascicle/object-store";
+import { outputsRowBytes } from "@fascicle/object-store";
 import { type FromAgent, readFromAgent, type Session } from "@fascicle/transport";
 import type { Desk } from "./desk.ts";
 import type { HeadJob } from "./jobs.ts";
-
-/** While a worker cannot be reached, its process is looked for this often, if it is one of this machine. */
-const aliveCheckMs = 100;
+import { ProcessWatch } from "./processWatch.ts";
 
 type Hello = Extract<FromAgent, { type: "hello" }>;
 type Result = Extract<FromAgent, { type: "result" }>;
@@ -16,19 +14,20 @@ export class AgentPeer {
   readonly #session: Session;
   readonly #remote: string;
   #hello: Hello | undefined;
-  #aliveTimer: NodeJS.Timeout | undefined;
+  readonly #watch: ProcessWatch;
 
   /** `onClosed` is called when the session is over. */
   constructor(desk: Desk, session: Session, remote: string, onClosed: () => void) {
     this.#desk = desk;
     this.#session = session;
+    this.#watch = new ProcessWatch(session);
     this.#remote = remote;
     session.start({
       onMessage: (raw, payload) => this.#received(readFromAgent(raw), payload),
       onAway: (reason) => this.#away(reason),
       onBack: () => this.#back(),
       onClose: (reason, isGoodbye) => {
-        clearInterval(this.#aliveTimer);
+        this.#watch.stop();
         this.#left(reason, isGoodbye);
         onClosed();
       },
@@ -53,6 +52,7 @@ export class AgentPeer {
       throw new Error("a worker said hello twice");
     }
     this.#hello = hello;
+    this.#watch.owner = hello.owner;
     const record = {
       session: this.#session,
       host,
@@ -91,20 +91,11 @@ export class AgentPeer {
     const { agent } = this.#hello.host;
     this.#desk.log(`${this.#name} cannot be reached: ${reason}`);
     this.#desk.apply({ type: "AgentAway", agent });
-    this.#lookForProcess();
-    this.#aliveTimer ??= setInterval(() => this.#lookForProcess(), aliveCheckMs);
-  }
-
-  /** A process of this machine that is dead need not be waited for. */
-  #lookForProcess(): void {
-    if (this.#hello !== undefined && stateOfOwner(this.#hello.owner) === "dead") {
-      this.#session.terminate("its process died");
-    }
+    this.#watch.away();
   }
 
   #back(): void {
-    clearInterval(this.#aliveTimer);
-    this.#aliveTimer = undefined;
+    this.#watch.stop();
     if (this.#hello === undefined) return;
     this.#desk.log(`${this.#name} is back; nothing was lost`);
     this.#desk.apply({ type: "AgentBack", agent: this.#hello.host.agent });

@@ -11,6 +11,7 @@ import {
 } from "@fascicle/transport";
 import type { Desk } from "./desk.ts";
 import { HeadJob, requestOf } from "./jobs.ts";
+import { ProcessWatch } from "./processWatch.ts";
 
 /** What a driver may ask of the head beside its fits. */
 export interface Questions {
@@ -25,27 +26,32 @@ export class ClientPeer {
   readonly #desk: Desk;
   readonly #session: Session;
   readonly #questions: Questions;
+  readonly #watch: ProcessWatch;
 
   /** `onClosed` is called when the session is over. */
   constructor(desk: Desk, session: Session, questions: Questions, onClosed: () => void) {
     this.#desk = desk;
     this.#session = session;
     this.#questions = questions;
+    this.#watch = new ProcessWatch(session);
     session.start({
       onMessage: (raw, payload) => this.#received(readFromClient(raw), payload),
+      onAway: () => this.#watch.away(),
+      onBack: () => this.#watch.stop(),
       onClose: (reason, isGoodbye) => {
-        this.#left(reason, isGoodbye);
+        this.#watch.stop();
+        this.#left(reason, isGoodbye || this.#watch.isDead);
         onClosed();
       },
     });
   }
 
-  /** A driver that says goodbye wants no more of its fits; one that is lost may come back for them. */
-  #left(reason: string, isGoodbye: boolean): void {
+  /** A driver that says goodbye, or is dead, wants no more of its fits; one that is lost may come back for them. */
+  #left(reason: string, isGone: boolean): void {
     for (const [id, job] of [...this.#desk.jobs]) {
       if (job.client !== this.#session) continue;
       job.client = undefined;
-      if (isGoodbye) {
+      if (isGone) {
         this.#desk.log(`fit ${id} ends, its driver is gone: ${reason}`);
         this.#desk.apply({ type: "JobCancelled", job: id, reason: "its driver is gone" });
       } else {
@@ -58,9 +64,11 @@ export class ClientPeer {
   #received(message: FromClient, payload: Uint8Array): void {
     switch (message.type) {
       case "submit":
+        this.#watch.owner = message.owner;
         this.#submit(message, payload);
         return;
       case "attach":
+        this.#watch.owner = message.owner;
         this.#attach(message.job, message.settled, message.key);
         return;
       case "status":

@@ -16,7 +16,8 @@ export class WorkerNames {
 
   /** The names by which a user may mean a worker. */
   meant(name: string): string[] {
-    return [...this.#names].filter(([, known]) => known.startsWith(name)).map(([agent]) => agent);
+    const isMeant = (known: string) => known.startsWith(name) || known.endsWith(`(pid ${name})`);
+    return [...this.#names].filter(([, known]) => isMeant(known)).map(([agent]) => agent);
   }
 
   nameOf(agent: string): string {

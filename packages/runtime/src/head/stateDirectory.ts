@@ -1,5 +1,5 @@
 /** What a head keeps on disk: its token and port, so that a restart has the same join string. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
 import { whyNotToken } from "@fascicle/transport";
@@ -49,6 +49,17 @@ export class StateDirectory {
       throw new UsageError(
         `The state directory ${this.path} cannot be written (${(error as NodeJS.ErrnoException).code}): name a writable one with --state-dir.`,
       );
+    }
+  }
+
+  /** For how long the head that held it has been dead; undefined where there is none, or it is alive or of another host. */
+  deadForMs(): number | undefined {
+    try {
+      const last = this.#read();
+      if (last === undefined || stateOfOwner(last.owner) !== "dead") return undefined;
+      return Date.now() - statSync(this.#file).mtimeMs;
+    } catch {
+      return undefined;
     }
   }
 
