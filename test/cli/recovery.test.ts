@@ -123,6 +123,20 @@ describe("a head that is killed", () => {
   }, 60_000);
 });
 
+describe("a head's own worker that is killed", () => {
+  it("is started again, and the fit goes on", async () => {
+    const data = await bigVolume(home);
+    const { head, join } = await home.head("--cpus", "1");
+    const words = ["fit", "csd", ...data, "--out", home.file("out"), "--join", join];
+    const fit = home.start([...words, "--chunks", "400"]);
+    await fit.saw(/fitting csd: [1-9]/);
+    const { hosts } = JSON.parse((await home.run(["status", "--json"])).stdout);
+    process.kill(hosts[0].pid, "SIGKILL");
+    await head.saw(/own worker died \(SIGKILL; it is started again/);
+    expect(await fit.ended).toMatchObject({ code: 0 });
+  }, 120_000);
+});
+
 describe("runtime why", () => {
   it("says what is waited for, what became of a fit, and that it does not know a name", async () => {
     const { join } = await home.head("--cpus", "0");

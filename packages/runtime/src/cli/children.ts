@@ -50,6 +50,54 @@ export async function endChildren(children: readonly ChildProcess[], timeoutMs: 
   );
 }
 
+/** A child that died is started again after this long, then after twice as long each time... */
+const firstRestartMs = 500;
+/** ...up to this; one that has lived longer than this is taken for a good one. */
+const restartLimitMs = 30_000;
+
+/** A child that is started again when it dies, until it is asked to end. */
+export class KeptChild {
+  readonly #spawn: () => ChildProcess;
+  readonly #onDeath: (sentence: string) => void;
+  #child: ChildProcess;
+  #timer: NodeJS.Timeout | undefined;
+  #restartMs = firstRestartMs;
+  #bornMs = 0;
+  #isEnding = false;
+
+  /** `onDeath` takes a sentence for the log. */
+  constructor(spawn: () => ChildProcess, onDeath: (sentence: string) => void) {
+    this.#spawn = spawn;
+    this.#onDeath = onDeath;
+    this.#child = this.#start();
+  }
+
+  async end(timeoutMs: number): Promise<void> {
+    this.#isEnding = true;
+    clearTimeout(this.#timer);
+    await endChildren([this.#child], timeoutMs);
+  }
+
+  #start(): ChildProcess {
+    this.#bornMs = performance.now();
+    const child = this.#spawn();
+    // One that leaves in good order was asked to by somebody.
+    child.once("exit", (code, signal) => {
+      if (code !== 0 && !this.#isEnding) this.#died(signal ?? `exit code ${code}`);
+    });
+    return child;
+  }
+
+  #died(how: string): void {
+    if (performance.now() - this.#bornMs > restartLimitMs) this.#restartMs = firstRestartMs;
+    this.#onDeath(`${how}; it is started again in ${this.#restartMs / 1000} s`);
+    this.#timer = setTimeout(() => {
+      this.#child = this.#start();
+    }, this.#restartMs);
+    this.#restartMs = Math.min(restartLimitMs, 2 * this.#restartMs);
+  }
+}
+
 const logVariable = "RUNTIME_OWN_LOG";
 
 /**

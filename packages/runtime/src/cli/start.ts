@@ -10,7 +10,7 @@ import { registerProcess, writePrivateFile } from "../head/discovery.ts";
 import { Head } from "../head/head.ts";
 import { StateDirectory } from "../head/stateDirectory.ts";
 import { HeadJournal } from "../ledger/headJournal.ts";
-import { endChildren, spawnWorker, startDetached } from "./children.ts";
+import { KeptChild, spawnWorker, startDetached } from "./children.ts";
 import { exitCodes, log } from "./exit.ts";
 import { parseBytes, parseCount } from "./parse.ts";
 import { firstSignal } from "./signals.ts";
@@ -110,10 +110,10 @@ async function serve(options: StartOptions, stateDirectory: StateDirectory): Pro
     if (options.joinFile !== undefined) cleanUps.push(writeJoinFile(options.joinFile, join));
     warnIfOpen(options.host);
     process.stdout.write(`join: ${join}\n`);
-    const children = options.cpus === 0 ? [] : [ownWorker(options, head.port, token)];
+    const worker = options.cpus === 0 ? undefined : ownWorker(options, head.port, token);
     const name = await signal;
     log.info(`${name}: the head stops`);
-    await Promise.all([head.stop(), endChildren(children, childEndTimeoutMs)]);
+    await Promise.all([head.stop(), worker?.end(childEndTimeoutMs)]);
     isDone = true;
     return name === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
   } finally {
@@ -166,19 +166,17 @@ async function startHead(
 /** The head's own worker is a process like any other, so that nothing it does can hurt the head. */
 function ownWorker(options: StartOptions, port: number, token: string) {
   const host = isAnyAddress(options.host) ? "127.0.0.1" : options.host;
-  const child = spawnWorker({
-    join: formatJoinString({ host, port, token }),
-    arguments: [
-      "--cpus",
-      String(options.cpus ?? usableCores()),
-      "--object-memory",
-      String(options.objectMemory),
-    ],
-  });
-  child.once("exit", (code) => {
-    if (code !== 0) log.warn(`the head's own worker ended (exit code ${code})`);
-  });
-  return child;
+  const spawn = () =>
+    spawnWorker({
+      join: formatJoinString({ host, port, token }),
+      arguments: [
+        "--cpus",
+        String(options.cpus ?? usableCores()),
+        "--object-memory",
+        String(options.objectMemory),
+      ],
+    });
+  return new KeptChild(spawn, (how) => log.warn(`the head's own worker died (${how})`));
 }
 
 function tokenFromEnvironment(): string | undefined {

@@ -162,8 +162,8 @@ export class Cluster {
   }
 
   #lost(reason: string): void {
+    // It stays the script's cluster until it is closed: a later fit must fail, not run somewhere else unasked.
     this.#lostReason = reason;
-    openClusters.delete(this);
     for (const listener of [...this.#jobs.values()]) listener.onLost(reason);
   }
 }
