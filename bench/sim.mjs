@@ -22,7 +22,6 @@ async function bigScenario(chunkCount) {
     meanChunkMs: 10_000 / chunksPerSlot,
     spread: 1.5,
     bytesPerChunk: 1_000,
-    chunksPerRun: 1_000,
     windowBytes: 8 * mebibyte,
     fates: new Map(),
   });

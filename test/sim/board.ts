@@ -26,6 +26,12 @@ export class Board {
     return this.#next++;
   }
 
+  /** Takes back a chunk that no thread has begun, or -1. */
+  takeBack(): number {
+    if (this.#next === this.#end) return this.draw();
+    return --this.#end;
+  }
+
   /** Takes back what no thread has begun. */
   withdraw(chunks: Range): Range[] {
     this.#ready.add({ start: this.#next, end: this.#end });

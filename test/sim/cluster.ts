@@ -72,9 +72,9 @@ export class Cluster {
     if (this.hosts[i] !== undefined && this.hosts[i].state !== "dead") return;
     const size = this.#world.scenario.hosts[i];
     const name = `h${i}.${++this.#hostStarts[i]}`;
-    // What dies comes back.
     const restart = () => this.later(this.#draws.between(100, 5_000), () => this.startHost(i));
-    const host = new HostProcess(name, i + 1, this.#world, size, restart);
+    const onDeath = size.diesForGood === true ? () => {} : restart;
+    const host = new HostProcess(name, i + 1, this.#world, size, onDeath);
     this.hosts[i] = host;
     host.begin();
   }

@@ -160,7 +160,7 @@ export class DriverProcess extends ClientProcess {
         return;
       }
       case "complete":
-        this.world.referee.completed(message.job);
+        this.world.referee.completed(message.job, this.clock.nowMs);
         this.#ended(message.job);
         return;
       case "jobFailed":

@@ -20,6 +20,8 @@ export const faultKinds = [
   "diskSlow",
   "diskFull",
   "staleWord",
+  "executorOut",
+  "kernelFails",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];

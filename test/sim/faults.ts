@@ -8,6 +8,9 @@ import type { World } from "./world.ts";
 
 const minuteMs = 60_000;
 
+/** A silent host must be given up within this. */
+const noticedWithinMs = 10_000;
+
 export class Faults implements Sleeper {
   readonly #world: World;
   readonly #cluster: Cluster;
@@ -59,6 +62,7 @@ export class Faults implements Sleeper {
         if (host === undefined) return;
         network.vanish(host);
         host.kill();
+        this.#mustBeNoticed(host.agent);
         return;
       }
       case "hostPause":
@@ -70,7 +74,14 @@ export class Faults implements Sleeper {
         return;
       }
       case "memoryOut":
-        this.#host()?.runOutOfMemory();
+        this.#host()?.failChunk("outOfMemory");
+        return;
+      case "executorOut":
+        this.#host()?.failChunk("executor");
+        return;
+      case "kernelFails":
+        // Rarely: it ends a fit.
+        if (draws.chance(0.1)) this.#host()?.failChunk("application");
         return;
       case "actorCrash": {
         const host = this.#host();
@@ -120,7 +131,7 @@ export class Faults implements Sleeper {
       }
       case "clockStep": {
         const stepMs = draws.pick([-3_600_000, -5_000, 5_000, 3_600_000]);
-        cluster.head.wallOffsetMs += stepMs;
+        cluster.head.stepClock(stepMs);
         const host = this.#host();
         if (host !== undefined) host.wallOffsetMs -= stepMs;
         return;
@@ -134,6 +145,17 @@ export class Faults implements Sleeper {
       case "staleWord":
         cluster.head.repeatStale(draws);
     }
+  }
+
+  /** A host that fell silent is known for dead in time, if the head does not stand still itself. */
+  #mustBeNoticed(agent: string): void {
+    const { head } = this.#cluster;
+    const { nowMs } = this.#world.clock;
+    this.#cluster.later(noticedWithinMs, () => {
+      const wasUndisturbed = head.state === "running" && head.disturbedMs < nowMs;
+      if (!wasUndisturbed || !head.scheduler.agents.has(agent)) return;
+      this.#world.referee.violated(`${agent} is silent for ${noticedWithinMs} ms, and not dead`);
+    });
   }
 
   #host(): HostProcess | undefined {

@@ -2,6 +2,7 @@
 import {
   checkHeadInvariants,
   emptyHeadState,
+  explain,
   type HeadEffect,
   type HeadEvent,
   type HeadState,
@@ -9,6 +10,7 @@ import {
   RangeSet,
   stepHead,
 } from "@fascicle/core";
+import { resultWindowsBytes } from "@fascicle/transport";
 import type { Journal } from "./journal.ts";
 import type { FromDriver, FromHost, ToDriver, ToHost } from "./messages.ts";
 import type { JobPlan } from "./plan.ts";
@@ -20,6 +22,8 @@ type Untimed<E> = E extends HeadEvent ? Omit<E, "nowMs"> : never;
 
 /** What hosts say of jobs. */
 type HostWord = Extract<Untimed<HeadEvent>, { readonly agent: string; readonly job: string }>;
+
+const explainEverySteps = 200;
 
 /** So many words are kept to be heard again. */
 const rememberedWords = 64;
@@ -254,12 +258,22 @@ export class HeadDesk {
     if ("agent" in event && "job" in event) this.#remember(event);
     referee.headSteps(this.state);
     stepHead(this.state, { ...event, nowMs: clock.nowMs }, effects);
-    if (checks.whole > 0 && ++this.#steps % checks.whole === 0) checkHeadInvariants(this.state);
+    if (checks.whole > 0 && ++this.#steps % checks.whole === 0) this.#check();
     referee.headStepped(effects, this.state);
     const { tamper } = this.#world;
     for (const effect of effects) {
       const wanted = tamper === undefined ? effect : tamper(effect);
       if (wanted !== undefined) this.#perform(wanted);
+    }
+  }
+
+  #check(): void {
+    checkHeadInvariants(this.state);
+    if (this.#steps % explainEverySteps !== 0) return;
+    // One can always ask what it is waiting for.
+    for (const { id, sentence } of explain(this.state, this.#world.clock.nowMs)) {
+      if (!/^[A-Z].+\.$/.test(sentence))
+        this.#world.referee.violated(`nobody says why ${id} waits`);
     }
   }
 
@@ -291,9 +305,13 @@ export class HeadDesk {
     const job = this.#jobs.get(effect.job) ?? this.#begunAgain(effect.job);
     if (job === undefined) return;
     switch (effect.type) {
-      case "OpenJob":
-        this.#post.toHost(effect.agent, { ...effect, type: "open", plan: job.plan });
+      case "OpenJob": {
+        const { plan } = job;
+        const share = Math.ceil(resultWindowsBytes / this.state.agents.size);
+        const windowBytes = Math.min(plan.windowBytes, share);
+        this.#post.toHost(effect.agent, { ...effect, type: "open", plan, windowBytes });
         return;
+      }
       case "AdoptJob":
         this.#post.toHost(effect.agent, { ...effect, type: "adopt" });
         return;

@@ -35,7 +35,9 @@ export class HeadProcess extends Process implements Post {
   readonly #agentOf = new Map<Session, string>();
   readonly #heard = new Set<Session>();
   #isWriteAppointed = false;
-  wallOffsetMs = 0;
+  #wallOffsetMs = 0;
+  /** When it last stood still, or its clock was set; it began undisturbed. */
+  disturbedMs = Number.NEGATIVE_INFINITY;
 
   constructor(name: string, world: World, disk: Disk) {
     super(name, 0, world.clock);
@@ -70,6 +72,16 @@ export class HeadProcess extends Process implements Post {
     return this.#desk.residue();
   }
 
+  stepClock(byMs: number): void {
+    this.#wallOffsetMs += byMs;
+    this.disturbedMs = this.clock.nowMs;
+  }
+
+  override resume(): void {
+    this.disturbedMs = this.clock.nowMs;
+    super.resume();
+  }
+
   checkAll(): void {
     checkHeadInvariants(this.#desk.state);
     checkDetectorInvariants(this.#detector);
@@ -88,7 +100,7 @@ export class HeadProcess extends Process implements Post {
       case codes.detectorTick:
         this.clock.after(defaultDetectorLimits.tickIntervalMs, this, codes.detectorTick);
         for (const session of [...this.#server.sessions()]) session.tick();
-        this.#detect({ type: "Ticked", nowMs: this.clock.nowMs + this.wallOffsetMs });
+        this.#detect({ type: "Ticked", nowMs: this.clock.nowMs + this.#wallOffsetMs });
         checkDetectorInvariants(this.#detector);
         this.#heard.clear();
         return;

@@ -5,6 +5,7 @@ import {
   type AgentMachineState,
   checkAgentInvariants,
   emptyAgentState,
+  type FailureClass,
   heldJobs,
   type Range,
   RangeSet,
@@ -107,23 +108,16 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
     }
   }
 
-  /** Memory runs out under a chunk that is held here; `application` would be the kernel's own failure. */
-  runOutOfMemory(): void {
-    for (const job of this.#machine.jobs.values()) {
-      const chunk = job.ready.firstFrom(0);
-      if (chunk === undefined || this.#rooms.get(job.job)?.plan.request.actor !== undefined)
-        continue;
+  /** A chunk that no thread has begun cannot be fitted here, or anywhere. */
+  failChunk(failure: FailureClass): void {
+    for (const job of this.#rooms.all()) {
+      const { plan, threads } = job;
+      const chunk = job.isOpen ? threads.board.takeBack() : -1;
+      if (chunk < 0) continue;
+      this.world.referee.chunkFailed(plan.id, failure);
       const chunks = { start: chunk, end: chunk + 1 };
-      this.#rooms.get(job.job)?.threads.board.withdraw(chunks);
-      const reason = "no memory is left";
-      this.world.referee.memoryRanOut(job.job);
-      this.#apply({
-        type: "ExecutionFailed",
-        job: job.job,
-        chunks,
-        failure: "outOfMemory",
-        reason,
-      });
+      const reason = `${failure} in the simulation`;
+      this.#apply({ type: "ExecutionFailed", job: plan.id, chunks, failure, reason });
       return;
     }
   }
@@ -224,9 +218,9 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
     const job = this.#rooms.numbered(number);
     if (job === undefined) return;
     job.isOpen = true;
-    const { plan, epoch, threads } = job;
+    const { plan, epoch, threads, windowBytes } = job;
     if (plan.request.actor === undefined) this.#threads.open(threads);
-    const { chunksPerRun, windowBytes } = plan;
+    const chunksPerRun = plan.chunksPerRunIn(windowBytes);
     const { slots } = threads;
     this.#apply({ type: "JobOpened", job: plan.id, epoch, slots, chunksPerRun, windowBytes });
     for (const message of job.early.splice(0)) {
@@ -378,7 +372,7 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
     const { plan, threads } = job;
     const bytes = (chunks.end - chunks.start) * plan.bytesPerChunk;
     job.underWayBytes += bytes;
-    this.world.referee.underWay(this.name, plan, job.underWayBytes);
+    this.world.referee.underWay(this.name, plan, job.underWayBytes, job.windowBytes);
     const digest = threads.fitted.covers(chunks) ? plan.digestOf(chunks) : 0;
     if (plan.request.makes !== undefined) this.#objects.add(plan.request.makes);
     this.say({ type: "result", job: plan.id, epoch, chunks, digest, bytes });

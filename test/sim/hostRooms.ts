@@ -25,6 +25,7 @@ export interface HostJob {
   /** What the memory planner calls it: a job may be opened again while its last opening still has memory. */
   readonly room: string;
   readonly epoch: number;
+  readonly windowBytes: number;
   readonly threads: ThreadJob;
   /** Of the actor that is called, when it was. */
   readonly incarnation: number | undefined;
@@ -89,7 +90,7 @@ export class HostRooms {
   }
 
   open(message: Extract<ToHost, { type: "open" }>, incarnation: number | undefined): void {
-    const { plan, epoch, slots, priority } = message;
+    const { plan, epoch, slots, priority, windowBytes } = message;
     if (this.#jobs.has(plan.id)) {
       const { name } = this.#keeper;
       this.#world.referee.violated(`${name} was told to open ${plan.id}, which it has open`);
@@ -101,6 +102,7 @@ export class HostRooms {
       number,
       room,
       epoch,
+      windowBytes,
       threads: new ThreadJob(plan, slots, priority),
       incarnation,
       isOpen: false,

@@ -16,7 +16,6 @@ interface PlanRecord {
   readonly meanChunkMs: number;
   readonly spread: number;
   readonly bytesPerChunk: number;
-  readonly chunksPerRun: number;
   readonly windowBytes: number;
   readonly fates: readonly (readonly [number, Fate])[];
 }

@@ -60,6 +60,8 @@ export type ToHost =
       readonly epoch: number;
       readonly slots: number;
       readonly priority: number;
+      /** Bytes of results that may be under way from this host. */
+      readonly windowBytes: number;
     }
   | {
       readonly type: "adopt";

@@ -62,6 +62,17 @@ export class Endpoint implements Sleeper {
     this.#end();
   }
 
+  /** The other machine is gone: nobody sends again what the network held back. */
+  orphan(): void {
+    this.isDeaf = true;
+    const isHeldBack =
+      this.stalledUntilMs > this.clock.nowMs ||
+      this.#network.isSeparated(this.owner.machine, this.#peerMachine);
+    if (!isHeldBack) return;
+    this.#inbound.length = this.#first;
+    this.#arrivalsMs.length = this.#first;
+  }
+
   /** The process is dead: what it had sent still arrives, then the end. */
   abandon(): void {
     this.close();
@@ -229,7 +240,7 @@ export class Network {
   vanish(process: Process): void {
     for (const endpoint of process.endpoints) {
       endpoint.isDeaf = true;
-      if (endpoint.peer !== undefined) endpoint.peer.isDeaf = true;
+      endpoint.peer?.orphan();
     }
   }
 

@@ -190,7 +190,7 @@ describe("the book of shares", () => {
   it("tells jobs that share alike from those that do not", () => {
     const jobs = [0, 1].map((index) => {
       const request = { job: `m${index}`, chunkCount: 1_000 };
-      const sizes = { bytesPerChunk: 1, chunksPerRun: 1, windowBytes: 1, fates: new Map() };
+      const sizes = { bytesPerChunk: 1, windowBytes: 1, fates: new Map() };
       const plan = new JobPlan({ index, request, meanChunkMs: 10, spread: 1.5, ...sizes });
       const job = new ThreadJob(plan, 2, 0);
       job.board.add({ start: 0, end: 1_000 });

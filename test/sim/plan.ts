@@ -1,5 +1,6 @@
 /** What a job is in the simulated world: how long its chunks take, what they do to who runs them, and what comes out. */
 import type { MapRequest, Range } from "@fascicle/core";
+import { bulkFrameBytes } from "@fascicle/transport";
 import { hash32 } from "./random.ts";
 
 /** What a chunk does to its executor, each time it is run. */
@@ -12,7 +13,6 @@ export interface JobPlanFields {
   /** The slowest chunk takes about this many times the mean. */
   readonly spread: number;
   readonly bytesPerChunk: number;
-  readonly chunksPerRun: number;
   readonly windowBytes: number;
   /** Chunks that are not simply fitted. */
   readonly fates: ReadonlyMap<number, Fate>;
@@ -23,7 +23,6 @@ export class JobPlan {
   readonly index: number;
   readonly request: MapRequest;
   readonly bytesPerChunk: number;
-  readonly chunksPerRun: number;
   readonly windowBytes: number;
   readonly fates: ReadonlyMap<number, Fate>;
   readonly meanChunkMs: number;
@@ -34,7 +33,6 @@ export class JobPlan {
     this.index = fields.index;
     this.request = fields.request;
     this.bytesPerChunk = fields.bytesPerChunk;
-    this.chunksPerRun = fields.chunksPerRun;
     this.windowBytes = fields.windowBytes;
     this.fates = fields.fates;
     this.meanChunkMs = fields.meanChunkMs;
@@ -70,6 +68,12 @@ export class JobPlan {
   /** The longest that a chunk may take on a host of speed 1. */
   get slowestMs(): number {
     return this.meanChunkMs * Math.max(1.5, this.#spread);
+  }
+
+  /** Chunks whose results make about one frame, or half of a window that is smaller. */
+  chunksPerRunIn(windowBytes: number): number {
+    const share = Math.min(1, windowBytes / 2 / bulkFrameBytes);
+    return Math.max(1, Math.floor((share * bulkFrameBytes) / this.bytesPerChunk));
   }
 
   valueOf(chunk: number): number {

@@ -2,7 +2,7 @@
  * Checks that do not believe the machines: what drivers get, in what order and how often, and what hosts are asked to
  * do, is held against what was asked for. It knows the whole simulated world, and keeps its own books.
  */
-import type { HeadEffect, HeadState, Range, RangeSet } from "@fascicle/core";
+import type { FailureClass, HeadEffect, HeadState, Range, RangeSet } from "@fascicle/core";
 import { FairnessBook } from "./fairness.ts";
 import type { JobPlan } from "./plan.ts";
 import type { ThreadJob } from "./threads.ts";
@@ -19,8 +19,7 @@ interface JobBook {
   storedCount: number;
   isCancelled: boolean;
   ending: "complete" | "failed" | undefined;
-  memoryFailures: number;
-  begun: number;
+  readonly failures: Map<FailureClass, number>;
 }
 
 interface ActorBook {
@@ -47,6 +46,7 @@ export class Referee {
   driversLost = 0;
   headDeaths = 0;
   readonly outcomes = { complete: 0, failed: 0 };
+  lastCompleteMs = 0;
   chunksBegun = 0;
   chunksStored = 0;
 
@@ -71,8 +71,7 @@ export class Referee {
       storedCount,
       isCancelled: false,
       ending: undefined,
-      memoryFailures: 0,
-      begun: 0,
+      failures: new Map(),
     };
     this.#jobs.set(plan.id, book);
   }
@@ -86,8 +85,9 @@ export class Referee {
     this.#book(job).isCancelled = true;
   }
 
-  memoryRanOut(job: string): void {
-    this.#book(job).memoryFailures++;
+  chunkFailed(job: string, failure: FailureClass): void {
+    const { failures } = this.#book(job);
+    failures.set(failure, (failures.get(failure) ?? 0) + 1);
   }
 
   hostDied(_host: string): void {
@@ -196,7 +196,8 @@ export class Referee {
   }
 
   #mayFail(job: string, reason: string, state: HeadState): void {
-    const { plan, isCancelled, memoryFailures, ending } = this.#book(job);
+    const { plan, isCancelled, failures, ending } = this.#book(job);
+    const timesOf = (failure: FailureClass) => failures.get(failure) ?? 0;
     const { request, fates } = plan;
     const isOf = (beginning: string) => reason.startsWith(beginning);
     const tooLarge = [...state.agents.values()].every(
@@ -206,8 +207,9 @@ export class Referee {
       isCancelled ||
       // A head that came back from an old journal may believe that it goes on.
       (isOf("its driver was away") && (this.driversLost > 0 || ending !== undefined)) ||
-      (isOf("no worker can run") && tooLarge) ||
-      (isOf("memory ran out") && memoryFailures > 5) ||
+      (isOf("no worker can run") && (tooLarge || timesOf("executor") > 0)) ||
+      (isOf("memory ran out") && timesOf("outOfMemory") > 5) ||
+      (isOf("application") && timesOf("application") > 0) ||
       (reason.includes("workers, one after the other") &&
         (this.hostDeaths >= 20 || [...fates.values()].includes("killsProcess"))) ||
       (isOf("actor") && request.actor !== undefined) ||
@@ -222,9 +224,10 @@ export class Referee {
     }
   }
 
-  completed(job: string): void {
+  completed(job: string, nowMs: number): void {
     const book = this.#book(job);
     this.#end(book, "complete");
+    this.lastCompleteMs = nowMs;
     if (book.storedCount !== book.plan.chunkCount) {
       this.violated(
         `the driver of ${job} has ${book.storedCount} of ${book.plan.chunkCount} chunks`,
@@ -265,8 +268,8 @@ export class Referee {
   }
 
   /** Bytes of results that a host has sent and has no word of. */
-  underWay(host: string, plan: JobPlan, bytes: number): void {
-    const limit = plan.windowBytes + plan.chunksPerRun * plan.bytesPerChunk;
+  underWay(host: string, plan: JobPlan, bytes: number, windowBytes: number): void {
+    const limit = windowBytes + plan.chunksPerRunIn(windowBytes) * plan.bytesPerChunk;
     if (bytes > limit) this.violated(`${host} has ${bytes} bytes of ${plan.id} under way`);
   }
 

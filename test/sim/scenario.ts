@@ -1,4 +1,5 @@
 /** What a seed chooses: the machines, the work, and what goes wrong. */
+import { resultWindowBytes } from "@fascicle/transport";
 import { type FaultKind, type FaultRates, faultKinds } from "./faultKinds.ts";
 import type { NetworkLimits } from "./network.ts";
 import { type Fate, JobPlan } from "./plan.ts";
@@ -9,6 +10,8 @@ export interface HostSize {
   readonly memoryBytes: number;
   readonly speed: number;
   readonly joinsMs: number;
+  /** When it dies it is not started again. */
+  readonly diesForGood?: boolean;
 }
 
 export type DriverAction =
@@ -62,8 +65,12 @@ export function scenarioOf(seed: number): Scenario {
       memoryBytes: random.pick([2, 4, 8]) * gibibyte,
       speed: areAlike ? 1 : random.between(0.5, 1.5),
       joinsMs: isLate ? random.between(0, 10_000) : random.between(0, 300),
+      diesForGood: i > 0 && random.chance(0.05),
     };
   });
+  // One stays whatever happens, and can do what any other can.
+  const memoryBytes = Math.max(...hosts.map((host) => host.memoryBytes));
+  hosts[0] = { ...hosts[0], memoryBytes };
   const network = networkOf(random);
   const work = new WorkMaker(random, hosts, size, network);
   const drivers = work.drivers();
@@ -291,15 +298,13 @@ class WorkMaker {
     bytesPerChunk: number,
     fates: ReadonlyMap<number, Fate>,
   ): JobPlan {
-    const chunksPerRun = Math.max(1, Math.floor(2 ** 20 / bytesPerChunk));
     const plan = new JobPlan({
       index: this.#index++,
       request,
       meanChunkMs,
       spread,
       bytesPerChunk,
-      chunksPerRun,
-      windowBytes: 8 * 2 ** 20,
+      windowBytes: resultWindowBytes,
       fates,
     });
     this.#workMs += request.chunkCount * meanChunkMs * 2;

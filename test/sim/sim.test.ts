@@ -86,7 +86,6 @@ function calm(...slotsOfHosts: number[]): Scenario {
       meanChunkMs: 50,
       spread: 4,
       bytesPerChunk: 1e3,
-      chunksPerRun: 100,
       windowBytes: 2 ** 20,
       fates: new Map(),
     });
@@ -129,6 +128,20 @@ describe("the simulator", () => {
   it("finds nothing wrong where nothing is", () => {
     expect(failureOf()).toBeUndefined();
     expect(simulate(1, { scenario: calm(8, 8, 72) }).failure).toBeUndefined();
+  });
+
+  it("sees that calm hosts have little idle time, and end together", () => {
+    const scenario = calm(72, 32, 8);
+    const { completeMs, chunks, begun } = simulate(1, { scenario });
+    expect([chunks, begun]).toEqual([800, 800]);
+    const works = scenario.drivers.flatMap(({ actions }) => actions);
+    const plans = works.flatMap((action) => (action.kind === "submit" ? [action.plan] : []));
+    let workMs = 0;
+    for (const plan of plans) {
+      for (let chunk = 0; chunk < plan.chunkCount; chunk++) workMs += plan.chunkMs(chunk);
+    }
+    const longestMs = Math.max(...plans.map((plan) => plan.slowestMs));
+    expect(completeMs).toBeLessThan(workMs / 112 / 0.9 + 2 * longestMs);
   });
 
   it("sees work that is lost on its way", () => {

@@ -34,11 +34,16 @@ export interface SimulationResult {
   /** Equal for equal runs. */
   readonly hash: string;
   readonly virtualMs: number;
+  /** When the last job was complete. */
+  readonly completeMs: number;
   /** Appointments kept: chunks that end, messages that arrive, timers, faults. */
   readonly appointments: number;
   /** Steps of the machines. */
   readonly steps: number;
+  /** Chunks that drivers have. */
   readonly chunks: number;
+  /** Chunks that threads began. */
+  readonly begun: number;
   readonly hosts: number;
   readonly faults: number;
   readonly complete: number;
@@ -80,9 +85,11 @@ export function simulate(seed: number, options: SimulationOptions = {}): Simulat
     seed,
     hash: world.trace.hash,
     virtualMs: clock.nowMs,
+    completeMs: referee.lastCompleteMs,
     appointments: clock.woken,
     steps: steps.head + steps.agents + steps.stores + steps.detectors + world.sessions.steps,
     chunks: referee.chunksStored,
+    begun: referee.chunksBegun,
     hosts: scenario.hosts.length,
     faults: [...(faults?.counts.values() ?? [])].reduce((sum, count) => sum + count, 0),
     ...referee.outcomes,
