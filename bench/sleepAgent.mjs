@@ -26,6 +26,8 @@ const agent = new Agent({
 });
 process.stdin.on("end", () => process.exit(0)).resume();
 const session = await dial(parseJoinString(joinText), "agent");
-const reason = await agent.attach(session, `${hostname()}-${process.pid}`);
+const ended = agent.attach(session, `${hostname()}-${process.pid}`);
+process.stdout.write("joined\n");
+const reason = await ended;
 process.stderr.write(`bench worker ${process.pid}: ${reason}\n`);
 process.exit(0);

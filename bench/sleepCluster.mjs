@@ -2,7 +2,7 @@
 //   node bench/sleepCluster.mjs [--rounds 3] [--slots 8,16,32,48,72] [--ms 20] [--chunks 20000]        (after npm run build)
 import { connect, fitChunked } from "@fascicle/runtime";
 import { checkSlept, kernelName, sleepModel } from "./sleepKernel.mjs";
-import { cpuUsOf, startAgent, startHead } from "./sleepProcesses.mjs";
+import { cpuUsOf, startAgents, startHead } from "./sleepProcesses.mjs";
 import { efficiency, load, machineLine, median, numbersFrom, percent } from "./sleepReport.mjs";
 import { runBare } from "./sleepThreads.mjs";
 
@@ -22,7 +22,7 @@ try {
     "| workers | sleep, ms | Fascicle | bare threads | Fascicle / bare | processor time a chunk, µs: head | driver | workers | load |\n|---|---|---|---|---|---|---|---|---|",
   );
   for (const count of slots) {
-    while (agents.length < count) agents.push(startAgent(head.joinText));
+    agents.push(...(await startAgents(head.joinText, count - agents.length)));
     await allJoined(count);
     // The first fit starts threads and loads kernels, and may end before the last are there.
     for (let fit = 0; fit < 2; fit++) await fitOnce(count * 50, 20);

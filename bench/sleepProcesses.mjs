@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const fileOf = (path) => fileURLToPath(new URL(path, import.meta.url));
 const ticksPerSecond = 100;
+const startedAtOnce = 4;
 
 /** A head without a worker of its own: `joinText`, its `pid`, and `stop()`. */
 export async function startHead() {
@@ -20,6 +21,7 @@ export async function startHead() {
     stdio: ["ignore", "pipe", "ignore"],
   });
   const ended = once(child, "exit");
+  process.once("exit", () => child.kill());
   const [line] = await Promise.race([
     once(createInterface(child.stdout), "line"),
     ended.then(([code]) => {
@@ -27,19 +29,36 @@ export async function startHead() {
     }),
   ]);
   const stop = async () => {
-    child.kill("SIGTERM");
+    child.kill();
     await ended;
     rmSync(home, { recursive: true, force: true });
   };
   return { joinText: line.replace("join: ", ""), pid: child.pid, stop };
 }
 
-/** Another worker of one slot. */
-export function startAgent(joinText) {
+/** More workers of one slot each, which have joined; a few at a time, so that none waits too long for its turn. */
+export async function startAgents(joinText, count) {
+  const agents = [];
+  while (agents.length < count) {
+    const several = Math.min(startedAtOnce, count - agents.length);
+    agents.push(
+      ...(await Promise.all(Array.from({ length: several }, () => startAgent(joinText)))),
+    );
+  }
+  return agents;
+}
+
+async function startAgent(joinText) {
   const child = spawn(process.execPath, [...nodeFlags(), fileOf("./sleepAgent.mjs"), joinText], {
-    stdio: ["pipe", "ignore", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   });
   const ended = once(child, "exit");
+  await Promise.race([
+    once(createInterface(child.stdout), "line"),
+    ended.then(([code]) => {
+      throw new Error(`a worker did not join (exit code ${code})`);
+    }),
+  ]);
   const stop = async () => {
     child.stdin.end();
     await ended;
