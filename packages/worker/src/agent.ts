@@ -26,8 +26,8 @@ import { ThreadPool } from "./threadPool.ts";
 
 const progressIntervalMs = 250;
 
-/** Results wait this long for neighbours, so that runs of small chunks travel together. */
-const gatherMs = 10;
+/** Results wait this long for neighbours, so that runs of small chunks travel together. It is also what a killed worker's results may be lost of. */
+const gatherMs = 200;
 
 /** What a worker says of itself, but for the name that it has with this head. */
 export type AgentHost = Omit<HostInfo, "agent">;

@@ -35,6 +35,8 @@ export interface AgentJobState {
   unsettledBytes: number;
   isSending: boolean;
   isGathering: boolean;
+  /** What is fitted has waited long enough: it goes, all of it. */
+  isDue: boolean;
   hasAsked: boolean;
   busySlots: number;
 }
@@ -100,6 +102,7 @@ export function newAgentJob(
     unsettledBytes: 0,
     isSending: false,
     isGathering: false,
+    isDue: false,
     hasAsked: false,
     busySlots: 0,
   };

@@ -48,22 +48,25 @@ describe("the host's half of the scheduler", () => {
     expect(step(state, leased(0, 10))).toEqual([{ type: "FetchSignals", job: "j", chunks }]);
     const here: AgentEvent = { type: "SignalsHere", job: "j", chunks };
     expect(step(state, here)).toEqual([{ type: "MakeReady", job: "j", chunks }]);
-    expect(step(state, fitted(0, 6))).toEqual([{ type: "Gather", job: "j" }]);
+    expect(step(state, fitted(0, 3))).toEqual([{ type: "Gather", job: "j" }]);
+    expect(step(state, { type: "SendDue", job: "j" })).toMatchObject([{ type: "SendRun" }]);
+    expect(step(state, fitted(3, 6))).toEqual([]);
     expect(step(state, fitted(6, 7))).toEqual([{ type: "AskForWork", job: "j", epoch: 1 }]);
     expect(step(state, fitted(7, 8))).toEqual([]);
   });
 
   it("sends results in runs, within its window, and forgets them when they are settled", () => {
     const state = working();
-    step(state, fitted(0, 9));
     const run = { type: "SendRun", job: "j", epoch: 1 };
-    expect(step(state, { type: "SendDue", job: "j" })).toEqual([
-      { ...run, chunks: { start: 0, end: 4 } },
-    ]);
+    // A frame is full.
+    expect(step(state, fitted(0, 9))).toContainEqual({ ...run, chunks: { start: 0, end: 4 } });
     const sent: AgentEvent = { type: "RunSent", job: "j", epoch: 1, bytes: 60 };
     expect(step(state, sent)).toEqual([{ ...run, chunks: { start: 4, end: 8 } }]);
     expect(step(state, sent)).toEqual([]);
     expect(step(state, { type: "Credited", job: "j", bytes: 60 })).toEqual([
+      { type: "Gather", job: "j" },
+    ]);
+    expect(step(state, { type: "SendDue", job: "j" })).toEqual([
       { ...run, chunks: { start: 8, end: 9 } },
     ]);
     step(state, { type: "Settled", job: "j", chunks: { start: 0, end: 8 } });

@@ -68,6 +68,7 @@ function stepJob(
       return;
     case "SendDue":
       job.isGathering = false;
+      job.isDue = true;
       sendNext(job, effects);
       return;
     case "RunSent":
@@ -191,13 +192,7 @@ function chunksFitted(
     for (const fresh of job.ready.remove(range)) job.fitted.add(fresh);
   }
   askForWork(state, job, effects);
-  if (job.ready.size === 0) {
-    sendNext(job, effects);
-    return;
-  }
-  if (job.fitted.size === 0 || job.isGathering || job.isSending) return;
-  job.isGathering = true;
-  effects.push({ type: "Gather", job: job.job });
+  sendNext(job, effects);
 }
 
 function settled(
@@ -277,9 +272,17 @@ function askForWork(state: AgentState, job: AgentJobState, effects: AgentEffect[
   effects.push({ type: "AskForWork", job: job.job, epoch: job.epoch });
 }
 
+/** Sends a run when it fills a frame, has waited long enough for neighbours, or none are coming. */
 function sendNext(job: AgentJobState, effects: AgentEffect[]): void {
   if (job.isSending || !job.isAttached || job.unsettledBytes >= job.windowBytes) return;
+  if (job.fitted.size < job.chunksPerRun && job.ready.size > 0 && !job.isDue) {
+    if (job.fitted.size === 0 || job.isGathering) return;
+    job.isGathering = true;
+    effects.push({ type: "Gather", job: job.job });
+    return;
+  }
   const chunks = job.fitted.takeFirst(job.chunksPerRun);
+  if (job.fitted.size === 0) job.isDue = false;
   if (chunks === undefined) return;
   job.sent.add(chunks);
   job.isSending = true;
