@@ -1,4 +1,5 @@
 export * from "./agent/events.ts";
+export * from "./agent/limits.ts";
 export {
   type AgentJobState,
   type AgentState as AgentMachineState,

@@ -68,6 +68,12 @@ export class ChunkBoard {
     return this.#exchange(index, word.firstClaim + slot, word.done);
   }
 
+  /** Whether there is such a chunk and nobody has begun it. */
+  isReady(index: number): boolean {
+    if (index >= this.chunkCount) return false;
+    return Atomics.load(this.#words, header.words + index) === word.ready;
+  }
+
   isDone(index: number): boolean {
     return Atomics.load(this.#words, header.words + index) === word.done;
   }

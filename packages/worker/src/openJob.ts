@@ -1,5 +1,5 @@
 /** One job in a worker thread: draws chunks from the job's board and fits them in place. */
-import { chunkStart, type OutputView, type VoxelKernel } from "@fascicle/core";
+import { chunkStart, chunksAheadPerSlot, type OutputView, type VoxelKernel } from "@fascicle/core";
 import { nextBatch, outputView, signalView } from "@fascicle/object-store";
 import { ChunkBoard } from "./chunkBoard.ts";
 import type { SlotWords } from "./slotWords.ts";
@@ -7,10 +7,8 @@ import { type FromThread, reasonOf, type ThreadJob } from "./threadMessages.ts";
 
 /** Voxels between two looks at the cancel word. */
 const batchVoxels = 32;
-/** A thread sends receipts this often at most, and when there is nothing left to draw... */
-const receiptIntervalMs = 20;
-/** ...and less often beside many others: all threads of a job together send one in this time. */
-const receiptSpacingMs = 1;
+/** Receipts are sent this often at most, and when little or nothing is left to draw. */
+const receiptIntervalMs = 200;
 
 export class OpenJob {
   readonly #spec: ThreadJob;
@@ -22,7 +20,8 @@ export class OpenJob {
   readonly #slabs: readonly (Float32Array | Float64Array)[];
   readonly #outputs: readonly OutputView[];
   readonly #batchVoxels: number;
-  readonly #receiptIntervalMs: number;
+  /** A board on which so many chunks are not ready behind the one just drawn runs low. */
+  readonly #chunksAhead: number;
   #computeMs = 0;
   #lastReceiptMs = performance.now();
 
@@ -41,7 +40,7 @@ export class OpenJob {
     this.#board = new ChunkBoard(spec.board);
     this.#slabs = spec.signals.slabs.map((slab) => signalView(spec.signals.dtype, slab));
     this.#outputs = spec.outputs.map(({ dtype, buffer }) => outputView(dtype, buffer));
-    this.#receiptIntervalMs = Math.max(receiptIntervalMs, words.slots * receiptSpacingMs);
+    this.#chunksAhead = words.slots * chunksAheadPerSlot;
     // With a time-out, one voxel must be told from the next.
     this.#batchVoxels = spec.voxelTimeoutMs === undefined ? batchVoxels : 1;
   }
@@ -63,12 +62,14 @@ export class OpenJob {
         this.#post({ type: "idle", job: this.#spec.job, generation });
         return false;
       }
+      // Whoever fetches more must hear of it while there is something to do.
+      if (!this.#board.isReady(chunk + this.#chunksAhead)) this.#sendReceipt();
       const begunMs = performance.now();
       if (!this.#fit(chunk)) continue;
       const nowMs = performance.now();
       this.#computeMs += nowMs - begunMs;
       const hasRoom = !this.#board.finish(chunk, this.#slot) || this.#words.note(this.#slot, chunk);
-      if (!hasRoom || nowMs - this.#lastReceiptMs > this.#receiptIntervalMs) this.#sendReceipt();
+      if (!hasRoom || nowMs - this.#lastReceiptMs > receiptIntervalMs) this.#sendReceipt();
       if (nowMs > untilMs) return true;
     }
   }

@@ -6,6 +6,7 @@
 import type { Range } from "../chunks.ts";
 import { RangeSet } from "../rangeSet.ts";
 import type { AgentEffect, AgentEvent } from "./events.ts";
+import { chunksAheadPerSlot } from "./limits.ts";
 import { type AgentJobState, type AgentState, newAgentJob, type ReportedFailure } from "./state.ts";
 
 /** Applies one event; effects are pushed in the order in which they must be carried out. */
@@ -163,6 +164,7 @@ function leased(
   job.waiting.add(chunks);
   if (isCareful) job.careful.add(chunks);
   effects.push({ type: "FetchSignals", job: job.job, chunks });
+  askForWork(state, job, effects);
 }
 
 function signalsHere(job: AgentJobState, chunks: Range, effects: AgentEffect[]): void {
@@ -267,7 +269,8 @@ function withdrawn(
 /** Asks before the threads run dry. */
 function askForWork(state: AgentState, job: AgentJobState, effects: AgentEffect[]): void {
   const notBegun = job.waiting.size + job.ready.size - job.busySlots;
-  if (job.hasAsked || !job.isAttached || state.isDraining || notBegun >= job.slots) return;
+  if (notBegun >= job.slots * chunksAheadPerSlot) return;
+  if (job.hasAsked || !job.isAttached || state.isDraining) return;
   job.hasAsked = true;
   effects.push({ type: "AskForWork", job: job.job, epoch: job.epoch });
 }
@@ -275,7 +278,9 @@ function askForWork(state: AgentState, job: AgentJobState, effects: AgentEffect[
 /** Sends a run when it fills a frame, has waited long enough for neighbours, or none are coming. */
 function sendNext(job: AgentJobState, effects: AgentEffect[]): void {
   if (job.isSending || !job.isAttached || job.unsettledBytes >= job.windowBytes) return;
-  if (job.fitted.size < job.chunksPerRun && job.ready.size > 0 && !job.isDue) {
+  // A thread alone reports in runs: it has no neighbours to wait for.
+  const mayWait = job.slots > 1 && job.ready.size > 0 && !job.isDue;
+  if (mayWait && job.fitted.size < job.chunksPerRun) {
     if (job.fitted.size === 0 || job.isGathering) return;
     job.isGathering = true;
     effects.push({ type: "Gather", job: job.job });
