@@ -15,8 +15,8 @@ export const retainedBytesHighWater = 16 << 20;
 /** What a frame takes in memory beside its bytes while it waits for its acknowledgement. */
 export const retainedFrameOverheadBytes = 256;
 
-/** What came is acknowledged after this long at the latest. */
-export const ackDelayMs = 40;
+/** What came is acknowledged after this long at the latest, and with whatever is said before. */
+export const ackDelayMs = 250;
 
 /** A connection is pinged this often. When a peer is given up: `defaultDetectorLimits` in core. */
 export const pingIntervalMs = 2_000;

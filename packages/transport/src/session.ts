@@ -213,6 +213,12 @@ export class Session {
     }, ackDelayMs);
   }
 
+  /** What was just sent acknowledged all that had come. */
+  #nothingOwed(): void {
+    clearTimeout(this.#ackTimer);
+    this.#ackTimer = undefined;
+  }
+
   #step(event: SessionEvent, received?: Frame): void {
     const effects: SessionEffect[] = [];
     stepSession(this.#state, event, effects);
@@ -225,10 +231,12 @@ export class Session {
         const { header, payload } = this.#frames.get(effect.sequence)!;
         writeNumbers(header, effect.sequence, effect.acknowledged);
         this.#connection?.send(header, payload);
+        this.#nothingOwed();
         return;
       }
       case "Acknowledge":
         this.#connection?.send(encodeAcknowledgement(effect.acknowledged));
+        this.#nothingOwed();
         return;
       case "Deliver":
         this.#handlers?.onMessage(decodeValue(received!.header), received!.payload);
