@@ -24,7 +24,7 @@ import {
 import { AgentJob, chunksPerFrame, memoryNeeded, objectMemoryError } from "./agentJob.ts";
 import { ThreadPool } from "./threadPool.ts";
 
-const progressIntervalMs = 250;
+const progressIntervalMs = 500;
 
 /** Results wait this long for neighbours, so that runs of small chunks travel together. It is also what a killed worker's results may be lost of. */
 const gatherMs = 200;
