@@ -5,7 +5,8 @@
  */
 import type { Range } from "../chunks.ts";
 import { RangeSet } from "../rangeSet.ts";
-import { carefulAfterLosses, shareOfPending } from "./limits.ts";
+import { carefulAfterLosses, leastLeaseMs, shareOfPending } from "./limits.ts";
+import { usualChunkMs } from "./pace.ts";
 import {
   type AgentState,
   type Assignment,
@@ -133,8 +134,13 @@ function takeLease(
 ): { chunks: Range; isCareful: boolean } | undefined {
   const first = job.pending.firstFrom(0);
   if (first === undefined) return undefined;
-  const share = (job.pending.size * assignment.slots * shareOfPending) / job.slotsGranted;
-  let count = Math.max(1, Math.ceil(share));
+  const fairShare = (job.pending.size * assignment.slots) / job.slotsGranted;
+  const notWorthLess = (leastLeaseMs / usualChunkMs(job)) * assignment.slots;
+  let count = Math.max(
+    1,
+    Math.ceil(fairShare * shareOfPending),
+    Math.ceil(Math.min(fairShare, notWorthLess)),
+  );
   const suspects = job.losses[carefulAfterLosses - 1];
   const suspect = suspects?.firstFrom(first);
   if (suspect !== undefined) count = suspect === first ? 1 : Math.min(count, suspect - first);

@@ -1,7 +1,10 @@
 /** Every limit of the head's scheduler. */
 
-/** A lease is at most this fraction of a host's fair share of what is pending. */
+/** A lease is at most this fraction of a host's fair share of what is pending... */
 export const shareOfPending = 0.5;
+
+/** ...but not less than a host fits in this time, unless its fair share is: to ask again takes time, too. */
+export const leastLeaseMs = 100;
 
 /** Chunks that were lost with this many hosts are leased alone and run carefully... */
 export const carefulAfterLosses = 3;

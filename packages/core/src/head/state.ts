@@ -54,6 +54,8 @@ export interface JobState {
   readonly pending: RangeSet;
   /** Chunks whose bytes are at their destination and checked. */
   readonly settled: RangeSet;
+  /** Chunks that were settled when it was submitted. */
+  readonly settledBefore: number;
   readonly assignments: Map<string, Assignment>;
   /** Slots of all assignments. */
   slotsGranted: number;
@@ -145,11 +147,13 @@ export function emptyHeadState(): HeadState {
 export function newJob(request: MapRequest, nowMs: number): JobState {
   const pending = new RangeSet({ start: 0, end: request.chunkCount });
   for (const range of request.settled ?? []) pending.remove(range);
+  const settled = new RangeSet(...(request.settled ?? []));
   return {
     request,
     phase: "blocked",
     pending,
-    settled: new RangeSet(...(request.settled ?? [])),
+    settled,
+    settledBefore: settled.size,
     assignments: new Map(),
     slotsGranted: 0,
     hungry: new Set(),

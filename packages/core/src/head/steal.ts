@@ -2,6 +2,7 @@
 import type { Range } from "../chunks.ts";
 import { grant, isOutranked } from "./leases.ts";
 import { slowAfterChunks, slowAfterMs } from "./limits.ts";
+import { usualChunkMs } from "./pace.ts";
 import type { Assignment, JobState } from "./state.ts";
 import { note, type Turn } from "./turn.ts";
 
@@ -108,13 +109,4 @@ function firstWithout(job: JobState, { start, end }: Range): number | undefined 
   return at < end ? at : undefined;
 }
 
-function slowLimitMs(job: JobState): number {
-  const run = job.settled.size - settledBefore(job);
-  if (run === 0 || job.firstLeaseMs === undefined) return Number.POSITIVE_INFINITY;
-  const chunkMs = ((job.lastSettledMs - job.firstLeaseMs) * job.slotsGranted) / run;
-  return Math.max(slowAfterMs, slowAfterChunks * chunkMs);
-}
-
-function settledBefore(job: JobState): number {
-  return (job.request.settled ?? []).reduce((sum, { start, end }) => sum + end - start, 0);
-}
+const slowLimitMs = (job: JobState) => Math.max(slowAfterMs, slowAfterChunks * usualChunkMs(job));

@@ -248,6 +248,22 @@ describe("the head's scheduler", () => {
     expect(step(state, { type: "Tick" }, 10_000)).toEqual([]);
   });
 
+  it("leases a host no less than it fits in a moment, nor more than its fair share", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "AgentJoined", agent: "b", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(1000) });
+    // Chunks of 2 ms on two hosts: 250 in 250 ms.
+    const chunks = { start: 0, end: 250 };
+    step(state, { type: "RangeSettled", agent: "a", job: "j", chunks }, 250);
+    const sizes: number[] = [];
+    while (state.jobs.get("j")!.pending.size > 0) {
+      const [effect] = step(state, { type: "WorkWanted", agent: "a", job: "j" }, 250);
+      if (effect.type === "Lease") sizes.push(effect.chunks.end - effect.chunks.start);
+    }
+    expect(sizes.slice(-10)).toEqual([59, 50, 50, 39, 19, 10, 5, 2, 1, 1]);
+  });
+
   it("has hosts send again what may be lost with a driver, and leases nothing that it has", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });
@@ -260,7 +276,7 @@ describe("the head's scheduler", () => {
       { start: 0, end: 4 },
       { start: 4, end: 6 },
     ];
-    const back = step(state, { type: "DriverBack", job: "j", settled });
+    const back = step(state, { type: "DriverBack", job: "j", settled }, 10_000);
     const leased = back.flatMap((effect) => (effect.type === "Lease" ? [effect.chunks] : []));
     expect(leased).toEqual([{ start: 6, end: 7 }]);
     const keeps = leased;
