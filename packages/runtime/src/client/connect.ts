@@ -43,6 +43,10 @@ export class Cluster {
   #session: Session;
   #nextRequest = 1;
   #isClosed = false;
+  /** The head cannot be reached; it is looked for as soon as a fit needs it. */
+  #awayReason: string | undefined;
+  #isRedialling = false;
+  /** It is lost for good. */
   #lostReason: string | undefined;
 
   constructor(session: Session, join: JoinString) {
@@ -106,6 +110,10 @@ export class Cluster {
   listen(job: string, listener: JobListener): () => void {
     if (this.#lostReason !== undefined) listener.onLost(this.#lostReason);
     this.#jobs.set(job, listener);
+    if (this.#awayReason !== undefined) {
+      listener.onAway(this.#awayReason);
+      void this.#redial();
+    }
     return () => this.#jobs.delete(job);
   }
 
@@ -127,38 +135,42 @@ export class Cluster {
 
   /** A head that was killed may be started again; one that says goodbye wants no more of us. */
   #closed(reason: string): void {
-    if (this.#isClosed || reason === headStopsReason || this.#jobs.size === 0) {
+    if (this.#isClosed || reason === headStopsReason) {
       this.#lost(reason);
       return;
     }
+    this.#awayReason = reason;
     for (const listener of [...this.#jobs.values()]) listener.onAway(reason);
     void this.#redial();
   }
 
   /** Looks for the head as long as a fit is waiting for it. */
   async #redial(): Promise<void> {
-    for (let waitMs = 0; this.#jobs.size > 0 && !this.#isClosed; ) {
+    if (this.#isRedialling) return;
+    this.#isRedialling = true;
+    const isNeeded = () => this.#jobs.size > 0 && !this.#isClosed;
+    for (let waitMs = 0; this.#awayReason !== undefined && isNeeded(); ) {
       await new Promise((resolve) => setTimeout(resolve, waitMs));
       waitMs = Math.min(redialLimitMs, Math.max(redialMs, 2 * waitMs));
-      let session: Session;
       try {
-        session = await dial(this.#join, "client");
+        const session = await dial(this.#join, "client");
+        if (isNeeded()) this.#back(session);
+        // Whoever waited for the head has left meanwhile: nobody else would close this.
+        else session.close("the driver is done");
       } catch (error) {
         if (error instanceof ConnectError && error.isTransient) continue;
         this.#lost((error as Error).message);
-        return;
-      }
-      if (this.#jobs.size === 0 || this.#isClosed) {
-        // Whoever waited for the head has left meanwhile: nobody else would close this.
-        session.close("the driver is done");
         break;
       }
-      this.#session = session;
-      this.#listen();
-      for (const listener of [...this.#jobs.values()]) listener.onBack();
-      return;
     }
-    this.#lost("the head is lost");
+    this.#isRedialling = false;
+  }
+
+  #back(session: Session): void {
+    this.#session = session;
+    this.#awayReason = undefined;
+    this.#listen();
+    for (const listener of [...this.#jobs.values()]) listener.onBack();
   }
 
   #lost(reason: string): void {
