@@ -1,5 +1,4 @@
 export * from "./agent/events.ts";
-export * from "./agent/limits.ts";
 export {
   type AgentJobState,
   type AgentState as AgentMachineState,

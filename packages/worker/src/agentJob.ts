@@ -27,6 +27,7 @@ import {
 } from "@fascicle/transport";
 import { BlockFetcher } from "./blockFetcher.ts";
 import { boardBytes, ChunkBoard } from "./chunkBoard.ts";
+import { askAheadMs } from "./limits.ts";
 import type { ThreadPool } from "./threadPool.ts";
 
 export interface AgentJobContext {
@@ -80,6 +81,9 @@ export class AgentJob {
   readonly #blocks: BlockFetcher;
   /** Chunks whose signals are on their way. */
   readonly #fetching = new RangeSet();
+  readonly #slots: number;
+  /** What the threads have done so far. */
+  readonly #fitted = { chunks: 0, seconds: 0 };
   #timings = { computeSeconds: 0, copySeconds: 0, retried: 0 };
   #retriedReported = 0;
   #lastReport = "";
@@ -93,6 +97,7 @@ export class AgentJob {
     const { spec, epoch, slots } = message;
     this.spec = spec;
     this.epoch = epoch;
+    this.#slots = slots;
     this.#context = context;
     const allocate = (bytes: number) => {
       const buffer = context.memory.allocate(bytes);
@@ -105,6 +110,7 @@ export class AgentJob {
       const outputs = allocateOutputs(spec.outputs, spec.voxelCount, allocate);
       const board = allocate(boardBytes(spec.chunkCount));
       this.#board = new ChunkBoard(board);
+      this.#board.chunksAhead = this.#chunksAhead();
       this.#blocks = new BlockFetcher(layout, signals, (block) =>
         context.say({ type: "blockWanted", job: spec.job, block }),
       );
@@ -224,11 +230,24 @@ export class AgentJob {
 
   #receipt(pairs: readonly number[], computeSeconds: number): void {
     this.#timings.computeSeconds += computeSeconds;
+    this.#fitted.seconds += computeSeconds;
     const { job } = this.spec;
     const ranges: Range[] = [];
-    for (let i = 0; i < pairs.length; i += 2) ranges.push({ start: pairs[i], end: pairs[i + 1] });
+    for (let i = 0; i < pairs.length; i += 2) {
+      ranges.push({ start: pairs[i], end: pairs[i + 1] });
+      this.#fitted.chunks += pairs[i + 1] - pairs[i];
+    }
     const busySlots = this.#context.pool.busySlots(job);
-    this.#context.step({ type: "ChunksFitted", job, ranges, busySlots });
+    const chunksAhead = this.#chunksAhead();
+    this.#board.chunksAhead = chunksAhead;
+    this.#context.step({ type: "ChunksFitted", job, ranges, busySlots, chunksAhead });
+  }
+
+  /** Chunks that no thread has begun and that keep all threads busy while more is asked for. */
+  #chunksAhead(): number {
+    const { chunks, seconds } = this.#fitted;
+    const perSlot = chunks === 0 ? 1 : Math.ceil(askAheadMs / (1000 * (seconds / chunks)));
+    return this.#slots * Math.min(Math.max(1, perSlot), this.spec.chunkCount);
   }
 
   /** `chunk` is -1 where the threads could not begin. */

@@ -10,7 +10,14 @@ import type { Range } from "@fascicle/core";
 import type { SlotWords } from "./slotWords.ts";
 
 const word = { absent: 0, ready: 1, done: -1, firstClaim: 2 } as const;
-const header = { cancelled: 0, hint: 1, voxelsDone: 2, generation: 3, words: 16 } as const;
+const header = {
+  cancelled: 0,
+  hint: 1,
+  voxelsDone: 2,
+  generation: 3,
+  chunksAhead: 4,
+  words: 16,
+} as const;
 
 /** The claimant of chunks that run outside the threads; no thread has this number. */
 export const carefulSlot = 2 ** 20;
@@ -68,10 +75,17 @@ export class ChunkBoard {
     return this.#exchange(index, word.firstClaim + slot, word.done);
   }
 
-  /** Whether there is such a chunk and nobody has begun it. */
-  isReady(index: number): boolean {
-    if (index >= this.chunkCount) return false;
-    return Atomics.load(this.#words, header.words + index) === word.ready;
+  /** Whoever fills the board wants to hear when no more than this many chunks are left to draw; 0 for nobody does. */
+  set chunksAhead(count: number) {
+    Atomics.store(this.#words, header.chunksAhead, count);
+  }
+
+  /** Whether so few are left behind the chunk that was just drawn. */
+  runsLowAt(index: number): boolean {
+    const ahead = Atomics.load(this.#words, header.chunksAhead);
+    if (ahead === 0) return false;
+    const at = index + ahead;
+    return at >= this.chunkCount || Atomics.load(this.#words, header.words + at) !== word.ready;
   }
 
   isDone(index: number): boolean {

@@ -26,3 +26,6 @@ export const watchIntervalMs = { least: 10, most: 250 } as const;
 
 /** A timer that goes off this many milliseconds late tells of a process that stood still, not of a slow voxel. */
 export const lateTimerMs = 1_000;
+
+/** A host keeps work for this many milliseconds in hand while it asks for more, and one chunk for each slot at least. */
+export const askAheadMs = 200;

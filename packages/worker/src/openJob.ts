@@ -1,5 +1,5 @@
 /** One job in a worker thread: draws chunks from the job's board and fits them in place. */
-import { chunkStart, chunksAheadPerSlot, type OutputView, type VoxelKernel } from "@fascicle/core";
+import { chunkStart, type OutputView, type VoxelKernel } from "@fascicle/core";
 import { nextBatch, outputView, signalView } from "@fascicle/object-store";
 import { ChunkBoard } from "./chunkBoard.ts";
 import type { SlotWords } from "./slotWords.ts";
@@ -20,8 +20,8 @@ export class OpenJob {
   readonly #slabs: readonly (Float32Array | Float64Array)[];
   readonly #outputs: readonly OutputView[];
   readonly #batchVoxels: number;
-  /** A board on which so many chunks are not ready behind the one just drawn runs low. */
-  readonly #chunksAhead: number;
+  /** It has said that the board runs low. */
+  #saidLow = false;
   #computeMs = 0;
   #lastReceiptMs = performance.now();
 
@@ -40,7 +40,6 @@ export class OpenJob {
     this.#board = new ChunkBoard(spec.board);
     this.#slabs = spec.signals.slabs.map((slab) => signalView(spec.signals.dtype, slab));
     this.#outputs = spec.outputs.map(({ dtype, buffer }) => outputView(dtype, buffer));
-    this.#chunksAhead = words.slots * chunksAheadPerSlot;
     // With a time-out, one voxel must be told from the next.
     this.#batchVoxels = spec.voxelTimeoutMs === undefined ? batchVoxels : 1;
   }
@@ -62,8 +61,7 @@ export class OpenJob {
         this.#post({ type: "idle", job: this.#spec.job, generation });
         return false;
       }
-      // Whoever fetches more must hear of it while there is something to do.
-      if (!this.#board.isReady(chunk + this.#chunksAhead)) this.#sendReceipt();
+      this.#tellIfLow(chunk);
       const begunMs = performance.now();
       if (!this.#fit(chunk)) continue;
       const nowMs = performance.now();
@@ -72,6 +70,13 @@ export class OpenJob {
       if (!hasRoom || nowMs - this.#lastReceiptMs > receiptIntervalMs) this.#sendReceipt();
       if (nowMs > untilMs) return true;
     }
+  }
+
+  /** Whoever fetches more must hear of it, once, while there is something to do. */
+  #tellIfLow(chunk: number): void {
+    const isLow = this.#board.runsLowAt(chunk);
+    if (isLow && !this.#saidLow) this.#sendReceipt();
+    this.#saidLow = isLow;
   }
 
   /** Fits one chunk; false where it was cancelled or the kernel threw. */

@@ -23,10 +23,6 @@ export class SlotWords {
     return new SlotWords(new SharedArrayBuffer(slots * wordsPerSlot * 4));
   }
 
-  get slots(): number {
-    return this.#words.length / wordsPerSlot;
-  }
-
   /** The thread is about to claim this chunk. */
   intend(slot: number, chunk: number): void {
     this.#set(slot, at.chunk, chunk + 1);

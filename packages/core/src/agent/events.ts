@@ -51,6 +51,8 @@ export type AgentEvent =
       readonly job: string;
       readonly ranges: readonly Range[];
       readonly busySlots: number;
+      /** How many chunks that no thread has begun keep the threads busy while more is fetched; undefined where that is not known anew. */
+      readonly chunksAhead?: number | undefined;
     }
   /** The answer to `Withdraw`: these were not begun and are off the board. */
   | {

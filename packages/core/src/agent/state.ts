@@ -39,6 +39,8 @@ export interface AgentJobState {
   isDue: boolean;
   hasAsked: boolean;
   busySlots: number;
+  /** It asks for more when it has fewer chunks than this that no thread has begun. */
+  chunksAhead: number;
 }
 
 export interface AgentState {
@@ -105,5 +107,6 @@ export function newAgentJob(
     isDue: false,
     hasAsked: false,
     busySlots: 0,
+    chunksAhead: slots,
   };
 }

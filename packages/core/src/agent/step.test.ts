@@ -50,14 +50,23 @@ describe("the host's half of the scheduler", () => {
     expect(step(state, here)).toEqual([{ type: "MakeReady", job: "j", chunks }]);
     expect(step(state, fitted(0, 3))).toEqual([{ type: "Gather", job: "j" }]);
     expect(step(state, { type: "SendDue", job: "j" })).toMatchObject([{ type: "SendRun" }]);
-    // Two chunks for each of its two slots are left that nobody has begun; then there is one less.
-    expect(step(state, fitted(3, 4))).toEqual([]);
-    expect(step(state, fitted(4, 5))).toEqual([{ type: "AskForWork", job: "j", epoch: 1 }]);
-    expect(step(state, fitted(5, 6))).toEqual([]);
+    expect(step(state, fitted(3, 6))).toEqual([]);
+    // One chunk is left that nobody has begun, and there are two slots.
+    expect(step(state, fitted(6, 7))).toEqual([{ type: "AskForWork", job: "j", epoch: 1 }]);
+    expect(step(state, fitted(7, 8))).toEqual([]);
     expect(step(state, leased(10, 11))).toMatchObject([
       { type: "FetchSignals" },
       { type: "AskForWork" },
     ]);
+  });
+
+  it("asks the sooner the shorter its chunks are", () => {
+    const state = working();
+    const [early] = step(state, {
+      ...(fitted(0, 3) as Extract<AgentEvent, { type: "ChunksFitted" }>),
+      chunksAhead: 6,
+    });
+    expect(early).toEqual({ type: "AskForWork", job: "j", epoch: 1 });
   });
 
   it("sends results in runs, within its window, and forgets them when they are settled", () => {

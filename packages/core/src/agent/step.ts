@@ -6,7 +6,6 @@
 import type { Range } from "../chunks.ts";
 import { RangeSet } from "../rangeSet.ts";
 import type { AgentEffect, AgentEvent } from "./events.ts";
-import { chunksAheadPerSlot } from "./limits.ts";
 import { type AgentJobState, type AgentState, newAgentJob, type ReportedFailure } from "./state.ts";
 
 /** Applies one event; effects are pushed in the order in which they must be carried out. */
@@ -185,10 +184,11 @@ function signalsHere(job: AgentJobState, chunks: Range, effects: AgentEffect[]):
 function chunksFitted(
   state: AgentState,
   job: AgentJobState,
-  { ranges, busySlots }: { readonly ranges: readonly Range[]; readonly busySlots: number },
+  { ranges, busySlots, chunksAhead }: Extract<AgentEvent, { type: "ChunksFitted" }>,
   effects: AgentEffect[],
 ): void {
   job.busySlots = busySlots;
+  job.chunksAhead = chunksAhead ?? job.chunksAhead;
   for (const range of ranges) {
     // After a thread's death chunks are reported twice: only what was open counts.
     for (const fresh of job.ready.remove(range)) job.fitted.add(fresh);
@@ -269,7 +269,7 @@ function withdrawn(
 /** Asks before the threads run dry. */
 function askForWork(state: AgentState, job: AgentJobState, effects: AgentEffect[]): void {
   const notBegun = job.waiting.size + job.ready.size - job.busySlots;
-  if (notBegun >= job.slots * chunksAheadPerSlot) return;
+  if (notBegun >= job.chunksAhead) return;
   if (job.hasAsked || !job.isAttached || state.isDraining) return;
   job.hasAsked = true;
   effects.push({ type: "AskForWork", job: job.job, epoch: job.epoch });
