@@ -2,7 +2,7 @@
 import type { ThreadJob } from "./threads.ts";
 
 /** How far the shares of two equals may lie apart. */
-const toleratedDifference = 0.25;
+const toleratedDifference = 0.3;
 
 /** Shares are judged when they are this many times what rounding to whole chunks can make of them. */
 const roundingsNeeded = 5;

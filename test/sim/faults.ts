@@ -9,7 +9,7 @@ import type { World } from "./world.ts";
 const minuteMs = 60_000;
 
 /** A silent host must be given up within this. */
-const noticedWithinMs = 10_000;
+const noticedWithinMs = 12_000;
 
 export class Faults implements Sleeper {
   readonly #world: World;

@@ -7,10 +7,10 @@ export const shareOfPending = 0.5;
 export const leastLeaseMs = 100;
 
 /** Chunks that were lost with this many hosts are leased alone and run carefully... */
-export const carefulAfterLosses = 3;
+export const carefulAfterLosses = 8;
 
 /** ...and those lost with this many end the job: something about them takes hosts down. */
-export const lossesLimit = 20;
+export const lossesLimit = 30;
 
 /** A running chunk gets a second copy when its host has settled nothing for this many times a chunk's usual time... */
 export const slowAfterChunks = 3;

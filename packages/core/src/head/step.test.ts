@@ -337,10 +337,10 @@ describe("the head's scheduler", () => {
     const state = emptyHeadState();
     step(state, { type: "JobSubmitted", request: job(2) });
     let failure: HeadEffect | undefined;
-    for (let death = 1; death <= 20; death++) {
+    for (let death = 1; death <= 30; death++) {
       const agent = `a${death}`;
       const [, lease] = step(state, { type: "AgentJoined", agent, slots: 2 });
-      expect(lease).toMatchObject({ type: "Lease", isCareful: death > 3 });
+      expect(lease).toMatchObject({ type: "Lease", isCareful: death > 8 });
       failure = step(state, { type: "AgentLeft", agent, isDeath: true }).at(-1);
     }
     expect(failure).toMatchObject({ type: "FailJob" });
