@@ -7,7 +7,7 @@ export const shareOfPending = 0.5;
 export const leastLeaseMs = 100;
 
 /** Chunks that were lost with this many hosts are leased alone and run carefully... */
-export const carefulAfterLosses = 8;
+export const carefulAfterLosses = 5;
 
 /** ...and those lost with this many end the job: something about them takes hosts down. */
 export const lossesLimit = 30;

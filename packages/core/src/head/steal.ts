@@ -1,7 +1,7 @@
 /** Cures for the tail of a job: work that one host holds and has not begun goes to idle ones; slow chunks get a copy. */
 import type { Range } from "../chunks.ts";
 import { grant, isOutranked } from "./leases.ts";
-import { slowAfterChunks, slowAfterMs } from "./limits.ts";
+import { carefulAfterLosses, slowAfterChunks, slowAfterMs } from "./limits.ts";
 import { usualChunkMs } from "./pace.ts";
 import type { Assignment, JobState } from "./state.ts";
 import { note, type Turn } from "./turn.ts";
@@ -94,7 +94,9 @@ function copyRange(turn: Turn, job: JobState, holder: string, range: Range): voi
     job.backedUp.add(chunks);
     job.counts.backups += end - start;
     note(turn, job, `${end - start} slow chunks of ${holder} copied to ${agent}`);
-    grant(turn, job, agent, assignment, chunks, false);
+    // What took hosts down before is no less a suspect for being given out as a copy.
+    const isCareful = job.losses[carefulAfterLosses - 1]?.intersects(chunks) ?? false;
+    grant(turn, job, agent, assignment, chunks, isCareful);
   }
 }
 

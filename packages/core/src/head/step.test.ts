@@ -340,7 +340,7 @@ describe("the head's scheduler", () => {
     for (let death = 1; death <= 30; death++) {
       const agent = `a${death}`;
       const [, lease] = step(state, { type: "AgentJoined", agent, slots: 2 });
-      expect(lease).toMatchObject({ type: "Lease", isCareful: death > 8 });
+      expect(lease).toMatchObject({ type: "Lease", isCareful: death > 5 });
       failure = step(state, { type: "AgentLeft", agent, isDeath: true }).at(-1);
     }
     expect(failure).toMatchObject({ type: "FailJob" });
