@@ -2,55 +2,63 @@
 import type { ThreadJob } from "./threads.ts";
 
 /** How far the shares of two equals may lie apart. */
-const toleratedDifference = 0.3;
+const toleratedDifference = 0.25;
 
-/** Shares are judged when they are this many times what rounding to whole chunks can make of them. */
-const roundingsNeeded = 5;
+/** Shares are judged over times that are this much longer than what rounding to whole chunks makes of them. */
+const roundingsNeeded = 10;
 
-interface PairBook {
+/** Whether two jobs of a host want all that they may have, and have the same rights. */
+export function areRivals(jobs: readonly ThreadJob[]): boolean {
+  if (jobs.length !== 2) return false;
+  const [one, other] = jobs;
+  if (one.priority !== other.priority || one.slots !== other.slots) return false;
+  return one.board.size >= one.slots && other.board.size >= other.slots;
+}
+
+/** Slot time of two jobs on one host, while both had enough for all its threads. */
+interface Rivalry {
   readonly names: readonly [string, string];
   readonly ms: [number, number];
-  /** Slots times the longest chunk, by host: what one may be ahead of the other there. */
-  readonly roundingMs: Map<string, number>;
+  /** What one may be ahead of the other because chunks are not divided. */
+  readonly roundingMs: number;
 }
 
 export class FairnessBook {
-  readonly #pairs = new Map<string, PairBook>();
+  /** By host: as long as neither had too little. */
+  readonly #open = new Map<string, Rivalry>();
+  readonly #judged: string[] = [];
+  pairsJudged = 0;
 
-  /** A thread of a host was this long with one of two jobs. */
+  /** A thread of a host was this long with one of two jobs, and had had the choice when it began. */
   spent(host: string, job: ThreadJob, jobs: readonly ThreadJob[], slotMs: number): void {
     const [one, other] = jobs;
-    if (one.priority !== other.priority) return;
-    // Where one has less to do, or may use fewer slots, the rest is the other's by right.
-    if (one.board.size < one.slots || other.board.size < other.slots) return;
-    if (one.slots !== other.slots) return;
-    const isInOrder = one.plan.index < other.plan.index;
-    const [first, second] = isInOrder ? [one, other] : [other, one];
-    const key = `${first.plan.id} ${second.plan.id}`;
-    let pair = this.#pairs.get(key);
-    if (pair === undefined) {
-      pair = { names: [first.plan.id, second.plan.id], ms: [0, 0], roundingMs: new Map() };
-      this.#pairs.set(key, pair);
+    let rivalry = this.#open.get(host);
+    if (rivalry === undefined) {
+      const longestMs = Math.max(one.plan.slowestMs, other.plan.slowestMs);
+      const roundingMs = (one.slots * longestMs) / job.speed;
+      rivalry = { names: [one.plan.id, other.plan.id], ms: [0, 0], roundingMs };
+      this.#open.set(host, rivalry);
     }
-    pair.ms[job === first ? 0 : 1] += slotMs;
-    const longestMs = Math.max(one.plan.slowestMs, other.plan.slowestMs);
-    pair.roundingMs.set(host, one.slots * longestMs);
+    rivalry.ms[rivalry.names.indexOf(job.plan.id)] += slotMs;
   }
 
-  /** Sentences about equals that did not share alike; `pairsJudged` of them had enough to share. */
-  unfair(): { sentences: string[]; pairsJudged: number } {
-    const sentences: string[] = [];
-    let pairsJudged = 0;
-    for (const { names, ms, roundingMs } of this.#pairs.values()) {
-      let slackMs = 0;
-      for (const hostMs of roundingMs.values()) slackMs += hostMs;
-      const sumMs = ms[0] + ms[1];
-      if (sumMs < roundingsNeeded * slackMs) continue;
-      pairsJudged++;
-      if (Math.abs(ms[0] - ms[1]) <= toleratedDifference * Math.max(ms[0], ms[1])) continue;
-      const shares = ms.map((value) => `${Math.round((100 * value) / sumMs)} %`).join(" and ");
-      sentences.push(`${names[0]} and ${names[1]} had ${shares} of the slot time they shared`);
-    }
-    return { sentences, pairsJudged };
+  /** One of the jobs of a host ran out of chunks there, ended, or got a third beside it. */
+  interrupted(host: string): void {
+    const rivalry = this.#open.get(host);
+    if (rivalry === undefined) return;
+    this.#open.delete(host);
+    const { names, ms, roundingMs } = rivalry;
+    const sumMs = ms[0] + ms[1];
+    if (sumMs < roundingsNeeded * roundingMs) return;
+    this.pairsJudged++;
+    if (Math.abs(ms[0] - ms[1]) <= toleratedDifference * Math.max(ms[0], ms[1])) return;
+    const shares = ms.map((value) => `${Math.round((100 * value) / sumMs)} %`).join(" and ");
+    this.#judged.push(`${names[0]} and ${names[1]} had ${shares} of the slot time of ${host}`);
+  }
+
+  /** Sentences about equals that did not share alike. */
+  unfair(): readonly string[] {
+    for (const host of [...this.#open.keys()]) this.interrupted(host);
+    return this.#judged;
   }
 }

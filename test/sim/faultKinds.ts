@@ -22,6 +22,8 @@ export const faultKinds = [
   "staleWord",
   "executorOut",
   "kernelFails",
+  "hostSessionLost",
+  "driverSessionLost",
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];

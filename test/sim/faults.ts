@@ -9,7 +9,7 @@ import type { World } from "./world.ts";
 const minuteMs = 60_000;
 
 /** A silent host must be given up within this. */
-const noticedWithinMs = 12_000;
+const noticedWithinMs = 10_000;
 
 export class Faults implements Sleeper {
   readonly #world: World;
@@ -79,6 +79,21 @@ export class Faults implements Sleeper {
       case "executorOut":
         this.#host()?.failChunk("executor");
         return;
+      case "hostSessionLost": {
+        const host = this.#host();
+        if (host === undefined || host.state !== "running") return;
+        host.session.giveUp("it was taken for dead");
+        this.#troubleWhileAway(host);
+        return;
+      }
+      case "driverSessionLost": {
+        referee.driversLost++;
+        const driver = draws.pick(cluster.drivers);
+        if (driver.state === "running") driver.session.giveUp("it was taken for dead");
+        const host = this.#host();
+        if (host !== undefined) this.#troubleWhileAway(host);
+        return;
+      }
       case "kernelFails":
         // Rarely: it ends a fit.
         if (draws.chance(0.1)) this.#host()?.failChunk("application");
@@ -144,6 +159,18 @@ export class Faults implements Sleeper {
         return;
       case "staleWord":
         cluster.head.repeatStale(draws);
+    }
+  }
+
+  /** What happens while a session is away, and is told to nobody, must come out all the same. */
+  #troubleWhileAway(host: HostProcess): void {
+    for (let i = this.#draws.whole(0, 3); i > 0; i--) {
+      const kind = this.#draws.pick(["outOfMemory", "outOfMemory", "executor", "drain"] as const);
+      this.#cluster.later(this.#draws.between(0, 1_000), () => {
+        if (host.state !== "running") return;
+        if (kind === "drain") this.#cluster.drainHost(host);
+        else host.failChunk(kind);
+      });
     }
   }
 

@@ -23,6 +23,9 @@ import type { World } from "./world.ts";
 const receiptMs = 20;
 /** Results wait this long for neighbours to travel with. */
 const gatherMs = 10;
+/** More is asked for this long before the threads run dry. */
+const askAheadMs = 200;
+
 /** Wake codes: kind + 16 * number. Kinds are odd or at least 8: the others are the client's. */
 const kinds = { slot: 8, careful: 10, report: 12, open: 14, gather: 9, release: 11, actor: 13 };
 const kindCount = 16;
@@ -128,6 +131,10 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
     this.#actors.died();
     this.world.referee.hostDied(this.name);
     this.#onDeath();
+  }
+
+  rivalryEnded(): void {
+    this.world.referee.fairness.interrupted(this.name);
   }
 
   processKilled(): void {
@@ -279,8 +286,8 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
     this.world.referee.began(this.name, job, this.#threads.jobs());
   }
 
-  ended(job: ThreadJob, slotMs: number): void {
-    this.world.referee.ended(this.name, job, this.#threads.jobs(), slotMs);
+  ended(job: ThreadJob, slotMs: number, hadChoice: boolean): void {
+    if (hadChoice) this.world.referee.shared(this.name, job, this.#threads.jobs(), slotMs);
   }
 
   reportSoon(): void {
@@ -296,7 +303,8 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
       const ranges = rangesOf(fresh);
       fresh.length = 0;
       for (const range of ranges) fitted.add(range);
-      this.#apply({ type: "ChunksFitted", job: job.plan.id, ranges, busySlots });
+      const chunksAhead = job.threads.chunksAhead(askAheadMs);
+      this.#apply({ type: "ChunksFitted", job: job.plan.id, ranges, busySlots, chunksAhead });
     }
   }
 

@@ -41,6 +41,7 @@ export interface HostJob {
 /** What the rooms ask of their host. */
 export interface RoomKeeper {
   readonly name: string;
+  readonly speed: number;
   say(message: FromHost): void;
   /** Calls `opened` or `cleared` with this number after this time. */
   appointOpening(delayMs: number, number: number): void;
@@ -103,7 +104,7 @@ export class HostRooms {
       room,
       epoch,
       windowBytes,
-      threads: new ThreadJob(plan, slots, priority),
+      threads: new ThreadJob(plan, slots, priority, this.#keeper.speed),
       incarnation,
       isOpen: false,
       isSettled: false,

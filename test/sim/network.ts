@@ -62,15 +62,17 @@ export class Endpoint implements Sleeper {
     this.#end();
   }
 
-  /** The other machine is gone: nobody sends again what the network held back. */
+  /** The other machine is gone: nobody sends again what had not arrived. */
   orphan(): void {
     this.isDeaf = true;
     const isHeldBack =
       this.stalledUntilMs > this.clock.nowMs ||
       this.#network.isSeparated(this.owner.machine, this.#peerMachine);
-    if (!isHeldBack) return;
-    this.#inbound.length = this.#first;
-    this.#arrivalsMs.length = this.#first;
+    const { nowMs } = this.clock;
+    let arrived = this.#first;
+    while (!isHeldBack && this.#arrivalsMs[arrived] <= nowMs) arrived++;
+    this.#inbound.length = arrived;
+    this.#arrivalsMs.length = arrived;
   }
 
   /** The process is dead: what it had sent still arrives, then the end. */

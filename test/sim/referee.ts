@@ -90,8 +90,9 @@ export class Referee {
     failures.set(failure, (failures.get(failure) ?? 0) + 1);
   }
 
-  hostDied(_host: string): void {
+  hostDied(host: string): void {
     this.hostDeaths++;
+    this.fairness.interrupted(host);
   }
 
   /** A driver got bytes for these chunks. */
@@ -257,7 +258,8 @@ export class Referee {
     }
   }
 
-  ended(host: string, job: ThreadJob, jobs: readonly ThreadJob[], slotMs: number): void {
+  /** A thread was this long with a job that it had preferred to an equal. */
+  shared(host: string, job: ThreadJob, jobs: readonly ThreadJob[], slotMs: number): void {
     if (jobs.length === 2) this.fairness.spent(host, job, jobs, slotMs);
   }
 

@@ -47,6 +47,9 @@ export interface Scenario {
 /** About how many chunks a scenario may have in all, so that thousands of seeds fit into minutes. */
 const chunksPerScenario = 6_000;
 
+/** How long each of two equals would last alone. */
+const duelMs = 6_000;
+
 /** No map lasts longer than about this, also if it may use few slots. */
 const longestMapMs = 30_000;
 
@@ -61,7 +64,7 @@ export function scenarioOf(seed: number): Scenario {
   const hosts = Array.from({ length: hostCount }, (_, i): HostSize => {
     const isLate = i > 0 && random.chance(0.15);
     return {
-      slots: areAlike ? slots : random.pick([8, 16, 32, 48, 72]),
+      slots: size === "duel" ? 8 : areAlike ? slots : random.pick([8, 16, 32, 48, 72]),
       memoryBytes: random.pick([2, 4, 8]) * gibibyte,
       speed: areAlike ? 1 : random.between(0.5, 1.5),
       joinsMs: isLate ? random.between(0, 10_000) : random.between(0, 300),
@@ -98,7 +101,7 @@ function sizeOf(random: Random): Size {
 
 function hostsOf(random: Random, size: Size): number {
   if (size === "huge") return random.whole(1_000, 3_000);
-  return size === "duel" ? random.whole(1, 3) : random.sized(2, 50);
+  return size === "duel" ? random.whole(1, 2) : random.sized(2, 50);
 }
 
 function networkOf(random: Random): NetworkLimits {
@@ -218,8 +221,9 @@ class WorkMaker {
   #equal(id: string, actions: DriverAction[]): void {
     const random = this.#random;
     const slots = this.#hosts.reduce((sum, host) => sum + host.slots, 0);
-    const request = { job: id, chunkCount: 30 * slots, memoryBytes: 1e6 };
     const meanMs = random.sized(10, 200);
+    const chunkCount = Math.ceil((slots * duelMs) / meanMs);
+    const request = { job: id, chunkCount, memoryBytes: 1e6 };
     const plan = this.#plan(request, meanMs, random.pick([1.5, 4]), 1e3, new Map());
     actions.push({ atMs: random.between(0, 500), kind: "submit", plan });
   }

@@ -93,7 +93,7 @@ export function simulate(seed: number, options: SimulationOptions = {}): Simulat
     hosts: scenario.hosts.length,
     faults: [...(faults?.counts.values() ?? [])].reduce((sum, count) => sum + count, 0),
     ...referee.outcomes,
-    pairsJudged: referee.fairness.unfair().pairsJudged,
+    pairsJudged: referee.fairness.pairsJudged,
     failure,
   };
 }
@@ -123,7 +123,7 @@ function run(world: World, cluster: Cluster): void {
   cluster.checkAll();
   const open = referee.open();
   if (open.length > 0) referee.violated(`nobody knows how these ended: ${open.join("; ")}`);
-  const { sentences } = referee.fairness.unfair();
+  const sentences = referee.fairness.unfair();
   if (sentences.length > 0) referee.violated(sentences.join("; "));
   function advance(clock: Clock, isOver: () => boolean, untilMs: number, why: () => string): void {
     let count = 0;

@@ -1,6 +1,7 @@
 /** The threads of a simulated host: they draw chunks from boards, take their time, die, and are started again. */
 import { FairShare, type Range, RangeSet } from "@fascicle/core";
 import { Board } from "./board.ts";
+import { areRivals } from "./fairness.ts";
 import type { JobPlan } from "./plan.ts";
 
 /** What a thread must die of before its chunk is run where it can hurt nothing. */
@@ -21,12 +22,25 @@ export class ThreadJob {
   /** Fitted here, and not forgotten. */
   readonly fitted = new RangeSet();
   readonly deaths = new Map<number, number>();
+  /** Chunks that were fitted here, and their time. */
+  readonly spent = { chunks: 0, ms: 0 };
   isClosed = false;
 
-  constructor(plan: JobPlan, slots: number, priority: number) {
+  /** Of its host. */
+  readonly speed: number;
+
+  constructor(plan: JobPlan, slots: number, priority: number, speed: number) {
     this.plan = plan;
+    this.speed = speed;
     this.slots = slots;
     this.priority = priority;
+  }
+
+  /** Chunks that keep all its slots busy for this long. */
+  chunksAhead(aheadMs: number): number {
+    const { chunks, ms } = this.spent;
+    const each = chunks === 0 ? 1 : Math.ceil(aheadMs / (ms / chunks));
+    return this.slots * Math.min(Math.max(1, each), this.plan.chunkCount);
   }
 }
 
@@ -39,7 +53,10 @@ export interface ThreadsUser {
   reportSoon(): void;
   reportNow(): void;
   began(job: ThreadJob): void;
-  ended(job: ThreadJob, slotMs: number): void;
+  /** `hadChoice` where two equals had enough for the thread when it began. */
+  ended(job: ThreadJob, slotMs: number, hadChoice: boolean): void;
+  /** Not all jobs have enough for all threads. */
+  rivalryEnded(): void;
   /** A chunk took the whole process with it. */
   processKilled(): void;
 }
@@ -50,6 +67,8 @@ export class Threads {
   readonly #slotChunks: Int32Array;
   readonly #slotBegunMs: Float64Array;
   readonly #generations: Int32Array;
+  /** 1 where the thread had the choice between two equals. */
+  readonly #slotChoices: Uint8Array;
   /** Each thread shares its own time. */
   readonly #shares: FairShare[];
   readonly #idle: number[] = [];
@@ -68,6 +87,7 @@ export class Threads {
     this.#slotChunks = new Int32Array(slots);
     this.#slotBegunMs = new Float64Array(slots);
     this.#generations = new Int32Array(slots);
+    this.#slotChoices = new Uint8Array(slots);
     this.#shares = Array.from({ length: slots }, () => new FairShare());
     for (let slot = slots - 1; slot >= 0; slot--) this.#idle.push(slot);
   }
@@ -88,6 +108,7 @@ export class Threads {
       share.add(job.plan.id, job.priority);
     }
     this.#jobs.push(job);
+    this.#user.rivalryEnded();
   }
 
   /** Its chunks are abandoned, begun or not; the threads are free at once. */
@@ -96,6 +117,7 @@ export class Threads {
     const at = this.#jobs.indexOf(job);
     if (at >= 0) this.#jobs.splice(at, 1);
     for (const share of this.#shares) share.remove(job.plan.id);
+    this.#user.rivalryEnded();
     for (let slot = 0; slot < this.#slotJobs.length; slot++) {
       if (this.#slotJobs[slot] === job) this.#free(slot);
     }
@@ -141,6 +163,8 @@ export class Threads {
       return;
     }
     job.fresh.push(chunk);
+    job.spent.chunks++;
+    job.spent.ms += this.nowMs() - this.#slotBegunMs[slot];
     this.#free(slot);
     const hasNext = this.#idle.length > this.reservedSlots && this.#beginNext();
     if (hasNext) this.#user.reportSoon();
@@ -167,7 +191,7 @@ export class Threads {
     const { job, chunk } = this.#careful.shift()!;
     this.#isCarefulBusy = false;
     job.fresh.push(chunk);
-    this.#user.ended(job, 0);
+    this.#user.ended(job, 0, false);
     this.#beginCareful();
     this.#user.reportNow();
   }
@@ -180,7 +204,7 @@ export class Threads {
     this.#slotJobs[slot] = undefined;
     this.#generations[slot]++;
     this.#idle.push(slot);
-    this.#user.ended(job, slotMs);
+    this.#user.ended(job, slotMs, this.#slotChoices[slot] === 1);
   }
 
   /** Gives something to do to the thread that is idle last; false where there is nothing. */
@@ -203,6 +227,9 @@ export class Threads {
   }
 
   #begin(slot: number, job: ThreadJob): void {
+    const areEqual = areRivals(this.#jobs);
+    this.#slotChoices[slot] = areEqual ? 1 : 0;
+    if (!areEqual && this.#jobs.length > 1) this.#user.rivalryEnded();
     const chunk = job.board.draw();
     this.#slotJobs[slot] = job;
     this.#slotChunks[slot] = chunk;

@@ -18,7 +18,7 @@ function checkJob(state: HeadState, job: JobState): void {
     assertThat(host !== undefined, `job ${id} is assigned to the absent agent ${agent}`);
     assertThat(!job.refusals.has(agent), `job ${id} is assigned to ${agent}, which refused it`);
     assertThat(!job.deferrals.has(agent), `job ${id} is assigned to ${agent}, which deferred it`);
-    assertThat(assignment.epoch < job.nextEpoch, `job ${id} has an epoch of the future`);
+    assertThat(assignment.epoch < state.nextEpoch, `job ${id} has an epoch of the future`);
     leased += assignment.leased.size;
     slots += assignment.slots;
     if (assignment.recalled !== undefined) recalls++;

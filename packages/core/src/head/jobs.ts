@@ -245,7 +245,7 @@ export function driverBack(turn: Turn, job: JobState, settled: readonly Range[])
   for (const [agent, assignment] of [...job.assignments]) {
     if (assignment.recalled !== undefined) job.recallsOpen--;
     assignment.recalled = undefined;
-    assignment.epoch = job.nextEpoch++;
+    assignment.epoch = turn.state.nextEpoch++;
     assignment.progressMs = turn.nowMs;
     const { epoch, slots, leased } = assignment;
     const keeps = [...leased.ranges()];

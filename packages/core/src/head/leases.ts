@@ -61,7 +61,7 @@ export function addAssignment(
   leased = new RangeSet(),
 ): Assignment {
   const assignment: Assignment = {
-    epoch: job.nextEpoch++,
+    epoch: turn.state.nextEpoch++,
     slots,
     leased,
     recalled: undefined,

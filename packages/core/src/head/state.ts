@@ -77,7 +77,6 @@ export interface JobState {
   /** Recalls that are not answered. */
   recallsOpen: number;
   readonly counts: JobCounts;
-  nextEpoch: number;
   readonly submittedMs: number;
   firstLeaseMs: number | undefined;
   lastSettledMs: number;
@@ -132,6 +131,8 @@ export interface HeadState {
   readonly objects: Map<string, ObjectState>;
   readonly actors: Map<string, ActorState>;
   readonly ended: EndedJob[];
+  /** Of all jobs: a job may come back under its name, and must not take old words for its own. */
+  nextEpoch: number;
 }
 
 export function emptyHeadState(): HeadState {
@@ -141,6 +142,7 @@ export function emptyHeadState(): HeadState {
     objects: new Map(),
     actors: new Map(),
     ended: [],
+    nextEpoch: 1,
   };
 }
 
@@ -166,7 +168,6 @@ export function newJob(request: MapRequest, nowMs: number): JobState {
     missing: new Set(),
     recallsOpen: 0,
     counts: { lost: 0, stolen: 0, backups: 0 },
-    nextEpoch: 1,
     submittedMs: nowMs,
     firstLeaseMs: undefined,
     lastSettledMs: nowMs,

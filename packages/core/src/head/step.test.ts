@@ -224,6 +224,17 @@ describe("the head's scheduler", () => {
     );
   });
 
+  it("ignores words about an earlier job of the same name", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(8) });
+    const epoch = state.jobs.get("j")?.assignments.get("a")?.epoch;
+    step(state, { type: "JobCancelled", job: "j", reason: "its driver was away" });
+    step(state, { type: "JobSubmitted", request: job(8) });
+    const reason = "no memory";
+    expect(step(state, { type: "JobRefused", agent: "a", job: "j", epoch, reason })).toEqual([]);
+  });
+
   it("tells a new host of jobs in the order of their priorities", () => {
     const state = emptyHeadState();
     step(state, { type: "JobSubmitted", request: job(4) });
