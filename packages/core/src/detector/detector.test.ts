@@ -88,6 +88,16 @@ describe("the failure detector", () => {
     );
   });
 
+  it("gives no new time to a silent peer because its connection breaks in the end", () => {
+    const observer = watching("a");
+    const fromMs = observer.nowMs;
+    expect(observer.deathWithin(silenceLimitMs - tickIntervalMs)).toBeUndefined();
+    observer.step({ type: "Disconnected", peer: "a" });
+    observer.deathWithin(silenceLimitMs);
+    const dead = observer.effects.find(({ type }) => type === "Dead");
+    expect((dead?.atMs ?? Number.NaN) - fromMs).toBeLessThanOrEqual(10_000);
+  });
+
   it("blames nobody for the time in which the observer stood still or its clock was set", () => {
     for (const gapMs of [60_000, 3_600_000, -60_000, -1]) {
       const observer = watching("a", "b");

@@ -150,7 +150,8 @@ function judge(
   if (!watch.isConnected && awayMs >= limits.resumeGraceMs) {
     const seconds = limits.resumeGraceMs / 1000;
     bury(state, peer, `its connection broke and did not come back within ${seconds} s`, effects);
-  } else if (watch.isConnected && silentMs >= limits.silenceLimitMs) {
+  } else if (silentMs >= limits.silenceLimitMs) {
+    // Also where its connection broke in the end: that is no new chance for one that was silent before.
     bury(state, peer, `nothing was heard of it for ${limits.silenceLimitMs / 1000} s`, effects);
   } else if (silentMs >= limits.suspectAfterMs) {
     suspect(peer, watch, effects);
