@@ -2,7 +2,17 @@
  * The directory of a ledger, and who may write to it. Its files `claim-N` name the processes that held it, each made
  * with a number that no other can take: the highest one holds it, if its process lives.
  */
-import { mkdir, readdir, readFile, rm, rmdir, stat, utimes, writeFile } from "node:fs/promises";
+import {
+  link,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  rmdir,
+  stat,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
 import { forgetLedger, noteLedger } from "./ledgerPlaces.ts";
@@ -54,6 +64,24 @@ async function readOwner(file: string): Promise<Owner | undefined> {
 
 const claimFile = (path: string, claim: number) => join(path, `claim-${claim}`);
 
+/** Makes the file with its words in it, or fails with EEXIST: a death in between leaves no claim without a name. */
+async function writeClaim(file: string, words: string): Promise<void> {
+  const unfinished = `${file}.${process.pid}`;
+  try {
+    await writeFile(unfinished, words, { mode: 0o600 });
+    await link(unfinished, file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Not every file system has second names.
+    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EOPNOTSUPP" && code !== "ENOSYS") {
+      throw error;
+    }
+    await writeFile(file, words, { flag: "wx", mode: 0o600 });
+  } finally {
+    await rm(unfinished, { force: true });
+  }
+}
+
 /** A ledger's directory that this process holds. */
 export class HeldDirectory {
   readonly path: string;
@@ -74,12 +102,10 @@ export class HeldDirectory {
   static async take(path: string, dead: Holder): Promise<HeldDirectory | undefined> {
     const file = claimFile(path, dead.claim + 1);
     try {
-      await writeFile(file, JSON.stringify(currentOwner()), { flag: "wx", mode: 0o600 });
+      await writeClaim(file, JSON.stringify(currentOwner()));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EEXIST" || code === "ENOENT") return undefined;
-      // A full disk may have taken the name and not the words.
-      await rm(file, { force: true });
       throw error;
     }
     if (dead.claim > 0) await rm(claimFile(path, dead.claim), { force: true });
