@@ -18,7 +18,7 @@ const redialCode = 2;
 const reconnectCode = 4;
 
 /** A process that lost its head looks for it again after this. */
-const reconnectMs = 300;
+export const reconnectMs = 300;
 
 const head = "head";
 

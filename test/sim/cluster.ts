@@ -164,6 +164,30 @@ export class Cluster {
     for (const host of this.livingHosts()) host.checkAll();
   }
 
+  /**
+   * Whether head and hosts believe the same. It can be asked of a host where nothing is on its way between the two.
+   * Gives how many could be asked.
+   */
+  checkAgreement(): number {
+    let asked = 0;
+    const { scheduler } = this.head;
+    for (const host of this.livingHosts()) {
+      const session = this.head.sessionOf(host.agent);
+      const held = host.held();
+      const isQuiet = session?.isFlushed === true && host.session.isFlushed && !host.isHandling;
+      if (held === undefined || !isQuiet || !scheduler.agents.has(host.agent)) continue;
+      asked++;
+      for (const [id, { assignments }] of scheduler.jobs) {
+        const leased = assignments.get(host.agent)?.leased;
+        const [one, other] = [leased, held.get(id)].map((set) => JSON.stringify(set?.ranges()));
+        if (one === other) continue;
+        const what = `of ${id} the head has leased ${one} to ${host.name}, which holds ${other}`;
+        this.#world.referee.violated(what);
+      }
+    }
+    return asked;
+  }
+
   /** What ended jobs have left anywhere. */
   residue(): string[] {
     const left = this.head.residue().map((what) => `${what} in the head`);

@@ -1,4 +1,6 @@
 /** Makes things go wrong, as the scenario says, until its faults end; then mends everything. */
+
+import { reconnectMs } from "./client.ts";
 import type { Sleeper } from "./clock.ts";
 import type { Cluster } from "./cluster.ts";
 import { type FaultKind, faultKinds } from "./faultKinds.ts";
@@ -166,7 +168,11 @@ export class Faults implements Sleeper {
   #troubleWhileAway(host: HostProcess): void {
     for (let i = this.#draws.whole(0, 3); i > 0; i--) {
       const kind = this.#draws.pick(["outOfMemory", "outOfMemory", "executor", "drain"] as const);
-      this.#cluster.later(this.#draws.between(0, 1_000), () => {
+      // Often between its new hello and the answer.
+      const answerMs = 4 * this.#world.scenario.network.latencyMs.high;
+      const afterHelloMs = reconnectMs + this.#draws.between(0, answerMs);
+      const isLate = this.#draws.chance(0.6);
+      this.#cluster.later(isLate ? afterHelloMs : this.#draws.between(0, 1_000), () => {
         if (host.state !== "running") return;
         if (kind === "drain") this.#cluster.drainHost(host);
         else host.failChunk(kind);

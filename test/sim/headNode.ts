@@ -63,6 +63,10 @@ export class HeadProcess extends Process implements Post {
     return this.#desk.state;
   }
 
+  sessionOf(agent: string): Session | undefined {
+    return this.#agents.get(agent);
+  }
+
   accepted(endpoint: Endpoint): EndpointUser {
     return this.#server.accepted(endpoint);
   }

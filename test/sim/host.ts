@@ -100,6 +100,19 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
     this.#apply({ type: "Draining" });
   }
 
+  /** What it has of each job; undefined while it is still making up its mind about one. */
+  held(): ReadonlyMap<string, RangeSet> | undefined {
+    const held = new Map<string, RangeSet>();
+    for (const job of this.#rooms.all()) if (!job.isOpen) return undefined;
+    for (const { job, leased } of this.#machine.jobs.values()) held.set(job, leased);
+    return held;
+  }
+
+  /** A message or an effect is being dealt with. */
+  get isHandling(): boolean {
+    return this.#isStepping;
+  }
+
   get isIdle(): boolean {
     return [...this.#machine.jobs.values()].every(({ leased }) => leased.size === 0);
   }

@@ -60,7 +60,16 @@ function runOne(seed, name, scenario) {
   return result;
 }
 
-const counted = ["appointments", "steps", "chunks", "faults", "complete", "failed", "pairsJudged"];
+const counted = [
+  "appointments",
+  "steps",
+  "chunks",
+  "faults",
+  "complete",
+  "failed",
+  "pairsJudged",
+  "agreements",
+];
 const sums = Object.fromEntries(counted.map((key) => [key, 0]));
 const failures = [];
 const begunMs = performance.now();

@@ -101,7 +101,7 @@ function sizeOf(random: Random): Size {
 
 function hostsOf(random: Random, size: Size): number {
   if (size === "huge") return random.whole(1_000, 3_000);
-  return size === "duel" ? random.whole(1, 2) : random.sized(2, 50);
+  return size === "duel" ? random.whole(1, 2) : random.sized(1, 50);
 }
 
 function networkOf(random: Random): NetworkLimits {

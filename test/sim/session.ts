@@ -82,9 +82,9 @@ export class Session {
     return this.state.phase === "closed";
   }
 
-  /** Nothing that was sent waits for an acknowledgement. */
+  /** It stands, and nothing that was sent waits for an acknowledgement. */
   get isFlushed(): boolean {
-    return this.state.retained.size === 0;
+    return this.state.phase === "open" && this.state.retained.size === 0;
   }
 
   send(body: Body): void {

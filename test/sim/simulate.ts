@@ -12,6 +12,9 @@ import type { CheckRates, World } from "./world.ts";
 /** When all jobs have ended, nothing of them is left after this: sessions must be found dead, drivers given up. */
 const quiescenceMs = 100_000;
 
+/** How often head and hosts are compared, where nothing is on its way between them. */
+const agreementEveryMs = 330;
+
 /** How often it is asked whether the run is over: so many events apart, and as many as there are hosts. */
 const lookEveryEvents = 64;
 
@@ -48,6 +51,8 @@ export interface SimulationResult {
   readonly faults: number;
   readonly complete: number;
   readonly failed: number;
+  /** How often head and host were found to believe the same. */
+  readonly agreements: number;
   /** Pairs of jobs whose shares were compared. */
   readonly pairsJudged: number;
   /** What was violated; undefined where nothing was. */
@@ -71,11 +76,17 @@ export function simulate(seed: number, options: SimulationOptions = {}): Simulat
     random: (purpose) => new Random(seed, purpose),
   };
   let failure: string | undefined;
+  let agreements = 0;
   let faults: Faults | undefined;
   try {
     const cluster = new Cluster(world);
     faults = new Faults(world, cluster);
-    if (options.watch !== undefined) watchEverySecond(clock, options.watch);
+    if (options.watch !== undefined) repeat(clock, 1_000, options.watch);
+    if (checks.whole > 0) {
+      repeat(clock, agreementEveryMs, () => {
+        agreements += cluster.checkAgreement();
+      });
+    }
     run(world, cluster);
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -93,19 +104,20 @@ export function simulate(seed: number, options: SimulationOptions = {}): Simulat
     hosts: scenario.hosts.length,
     faults: [...(faults?.counts.values() ?? [])].reduce((sum, count) => sum + count, 0),
     ...referee.outcomes,
+    agreements,
     pairsJudged: referee.fairness.pairsJudged,
     failure,
   };
 }
 
-function watchEverySecond(clock: Clock, watch: () => void): void {
+function repeat(clock: Clock, everyMs: number, act: () => void): void {
   const sleeper = {
     wake: () => {
-      watch();
-      clock.after(1_000, sleeper, 0);
+      clock.after(everyMs, sleeper, 0);
+      act();
     },
   };
-  clock.after(1_000, sleeper, 0);
+  clock.after(everyMs, sleeper, 0);
 }
 
 function run(world: World, cluster: Cluster): void {
