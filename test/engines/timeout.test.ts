@@ -20,6 +20,24 @@ describe("a voxel that never ends", () => {
     expect(carefulProcesses()).toEqual([]);
   });
 
+  it("is ended once, however often it is looked at: many at a time with a tiny time-out bring no warning", async () => {
+    const warnings: string[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning.message);
+    process.on("warning", onWarning);
+    const voxels = 48;
+    const poison = Array.from({ length: voxels }, (_, voxel) => voxel);
+    const model = testModel({ voxels, kernel: "loops", poison });
+    const fit = await fitChunked(model, voxels, { workers: 24, voxelTimeoutSeconds: 0.01 });
+    process.off("warning", onWarning);
+    expect(fit.receipt.voxelsByStatus).toEqual({ timedOut: voxels });
+    expect(warnings).toEqual([]);
+    // Time in careful processes is none of the threads': what is left of theirs is idle.
+    const { seconds, workers, efficiency } = fit.receipt;
+    expect(seconds.compute).toBe(0);
+    expect(seconds.idle).toBeCloseTo(workers * seconds.total, 3);
+    expect(efficiency).toBe(0);
+  });
+
   it("does not harm voxels that end in time", async () => {
     const model = testModel({ voxels: 300, work: 20_000 });
     const fit = await fitChunked(model, 5, { workers: 2, voxelTimeoutSeconds: 5 });

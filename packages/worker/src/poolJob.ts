@@ -8,8 +8,11 @@ import type { ThreadJob } from "./threadMessages.ts";
 import { VoxelWatch } from "./voxelWatch.ts";
 
 export interface PoolJobHandlers {
-  /** Chunks are done; `ranges` holds pairs of start and end. A chunk may be reported twice. */
-  onReceipt(ranges: readonly number[], computeSeconds: number): void;
+  /**
+   * Chunks are done; `ranges` holds pairs of start and end. A chunk may be reported twice. With `isCareful`, `seconds`
+   * went by beside the threads, and some of it in waiting for processes and time-outs; else threads computed for so long.
+   */
+  onReceipt(ranges: readonly number[], seconds: number, isCareful: boolean): void;
   /** A thread found nothing to draw. */
   onIdle(): void;
   /** The job cannot go on (`chunk` is -1 where it could not begin); nothing more is called. */
@@ -57,7 +60,7 @@ export class PoolJob {
       },
       onDone: (chunk, seconds) => {
         this.board.finish(chunk, carefulSlot);
-        handlers.onReceipt([chunk, chunk + 1], seconds);
+        handlers.onReceipt([chunk, chunk + 1], seconds, true);
       },
       onGivenUp: (voxel, kind, reason) => this.#givenUp(voxel, kind, reason),
       onFailed: (chunk, reason) => this.fail(chunk, reason),
@@ -89,7 +92,7 @@ export class PoolJob {
   receipt(ranges: readonly number[], computeSeconds: number): void {
     if (this.#hasEnded) return;
     this.#anyFitted = true;
-    this.#handlers.onReceipt(ranges, computeSeconds);
+    this.#handlers.onReceipt(ranges, computeSeconds, false);
   }
 
   idle(): void {

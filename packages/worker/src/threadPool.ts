@@ -10,6 +10,8 @@ interface Slot {
   worker: Worker | undefined;
   /** Why its thread will have ended, if it does. */
   end: ThreadEnd;
+  /** Its thread was told to end; who asks again waits for the same end. */
+  ending: Promise<unknown> | undefined;
   /** Jobs of which this thread found nothing left to draw. */
   readonly idle: Set<string>;
 }
@@ -29,7 +31,12 @@ export class ThreadPool {
     const job = new PoolJob(spec, slots, handlers, (slot) => void this.#stop(slot, "timedOut"));
     this.#jobs.set(spec.job, job);
     for (let slot = 0; slot < slots; slot++) {
-      this.#slots[slot] ??= { worker: undefined, end: "died", idle: new Set() };
+      this.#slots[slot] ??= {
+        worker: undefined,
+        end: "died",
+        ending: undefined,
+        idle: new Set(),
+      };
       this.#slots[slot].worker ??= this.#start(slot);
       this.#openIn(slot, job);
     }
@@ -93,7 +100,7 @@ export class ThreadPool {
     const jobs = [...this.#jobs.values()];
     await Promise.all([
       ...jobs.map((job) => job.end()),
-      ...slots.map(({ worker }) => worker?.terminate()),
+      ...slots.map(({ worker, ending }) => ending ?? worker?.terminate()),
     ]);
   }
 
@@ -109,6 +116,7 @@ export class ThreadPool {
     });
     worker.on("exit", () => this.#ended(slot, worker, reason));
     this.#slots[slot].end = "died";
+    this.#slots[slot].ending = undefined;
     return worker;
   }
 
@@ -155,10 +163,13 @@ export class ThreadPool {
 
   /** Ends a thread, whatever it is doing; resolves when it is gone. */
   async #stop(slot: number, end: ThreadEnd): Promise<void> {
-    const { worker } = this.#slots[slot];
-    if (worker === undefined) return;
-    this.#slots[slot].end = end;
-    await worker.terminate();
+    const asked = this.#slots[slot];
+    if (asked.worker === undefined) return;
+    if (asked.ending === undefined) {
+      asked.end = end;
+      asked.ending = asked.worker.terminate();
+    }
+    await asked.ending;
   }
 
   /** A thread is gone: the jobs that need it go on with a new one. */

@@ -56,10 +56,10 @@ export const localEngine: Engine = async (task) => {
         return;
       }
       threads.open(spec, workers, {
-        onReceipt: (ranges, seconds) => {
+        onReceipt: (ranges, seconds, isCareful) => {
           firstMs ||= performance.now();
           lastReceiptMs = performance.now();
-          computeSeconds += seconds;
+          if (!isCareful) computeSeconds += seconds;
           for (let i = 0; i < ranges.length; i += 2) {
             const chunks = { start: ranges[i], end: ranges[i + 1] };
             if (done.add(chunks) > 0) onSettled(chunks);

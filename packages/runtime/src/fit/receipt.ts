@@ -26,7 +26,9 @@ export interface Receipt {
   /**
    * `total` is the wall time of the fit (reading and writing files not included); `compute` and `copy` are summed
    * over workers; `queue` is from the start to the first voxel fitted, `tail` from the last chunk to its result in
-   * place; `idle` is what is left of `workers * total`. `spill` is 0: this version does not spill.
+   * place; `idle` is what is left of `workers * total`. Chunks with voxels that crash their thread or overrun their
+   * time run again in processes of their own: that, and what the ended threads had begun, is in no time but `total`.
+   * `spill` is 0: this version does not spill.
    */
   readonly seconds: {
     readonly total: number;
@@ -39,7 +41,7 @@ export interface Receipt {
   };
   /** `compute / (workers * total)`. */
   readonly efficiency: number;
-  /** Of the voxels that this run fitted. */
+  /** Of the voxels that this run fitted or gave up. */
   readonly voxelsPerSecond: number;
   readonly attempts: EngineReport["attempts"];
   /** `memory` is the largest resident size of this process. */
