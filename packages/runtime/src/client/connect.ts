@@ -28,6 +28,12 @@ export interface JobListener {
   onLost(reason: string): void;
 }
 
+/** A question to the head that waits for its answer. */
+interface Request {
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: Error) => void;
+}
+
 const answerTimeoutMs = 10_000;
 
 /** A lost head is looked for at once, then after this long, doubled each time... */
@@ -39,7 +45,7 @@ const redialLimitMs = 1_000;
 export class Cluster {
   readonly #join: JoinString;
   readonly #jobs = new Map<string, JobListener>();
-  readonly #requests = new Map<number, (answer: Answer) => void>();
+  readonly #requests = new Map<number, Request>();
   #session: Session;
   #nextRequest = 1;
   #isClosed = false;
@@ -73,19 +79,24 @@ export class Cluster {
     return answer.explanations;
   }
 
-  #ask(question: (request: number) => FromClient): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const request = this.#nextRequest++;
-      const timer = setTimeout(() => {
-        this.#requests.delete(request);
-        reject(new ConnectError("The head did not answer within 10 s.", true));
-      }, answerTimeoutMs);
-      this.#requests.set(request, (answer) => {
-        clearTimeout(timer);
-        resolve(answer);
+  async #ask(question: (request: number) => FromClient): Promise<Answer> {
+    const awayReason = this.#lostReason ?? this.#awayReason;
+    if (awayReason !== undefined) throw lostError(awayReason);
+    const request = this.#nextRequest++;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise<Answer>((resolve, reject) => {
+        const seconds = answerTimeoutMs / 1000;
+        const late = () =>
+          reject(new ConnectError(`The head did not answer within ${seconds} s.`, true));
+        timer = setTimeout(late, answerTimeoutMs);
+        this.#requests.set(request, { resolve, reject });
+        this.send(question(request));
       });
-      this.send(question(request));
-    });
+    } finally {
+      clearTimeout(timer);
+      this.#requests.delete(request);
+    }
   }
 
   /** Ends the connection; fits that run on it end with it, on every host. */
@@ -126,8 +137,7 @@ export class Cluster {
 
   #received(message: ToClient, payload: Uint8Array): void {
     if (message.type === "statusReply" || message.type === "whyReply") {
-      this.#requests.get(message.request)?.(message);
-      this.#requests.delete(message.request);
+      this.#requests.get(message.request)?.resolve(message);
       return;
     }
     this.#jobs.get(message.job)?.onMessage(message, payload);
@@ -135,6 +145,8 @@ export class Cluster {
 
   /** A head that was killed may be started again; one that says goodbye wants no more of us. */
   #closed(reason: string): void {
+    // The next session knows nothing of what was asked in this one.
+    for (const { reject } of [...this.#requests.values()]) reject(lostError(reason));
     if (this.#isClosed || reason === headStopsReason) {
       this.#lost(reason);
       return;
@@ -179,6 +191,12 @@ export class Cluster {
     for (const listener of [...this.#jobs.values()]) listener.onLost(reason);
   }
 }
+
+const lostError = (reason: string) =>
+  new ConnectError(
+    `The head was lost before it answered (${reason}): start it again, or ask once it is back.`,
+    true,
+  );
 
 const openClusters = new Set<Cluster>();
 
