@@ -18,7 +18,12 @@ it("a fit with --priority 1 is complete while one that began before it is not", 
     home.start(["fit", "csd", ...data, "--out", home.file(out), "--join", join, ...more]);
   const low = start("low");
   await low.saw(/fitting csd: [1-9]/);
+  expect((await home.run(["status"])).stdout).not.toMatch(/PRIORITY/);
   const high = start("high", "--priority", "1");
+  await high.saw(/fitting csd/);
+  const { stdout } = await home.run(["status"]);
+  expect(stdout).toMatch(/TIME +PRIORITY +STATE/);
+  expect(stdout.match(/csd .* s +(0|1) +running/g)).toHaveLength(2);
   const first = await Promise.race([
     low.ended.then(() => "low"),
     high.ended.then(({ code }) => `high, ${code}`),

@@ -214,8 +214,11 @@ const statusSchema = z.object({
       model: text,
       state: z.enum(["running", "waiting for workers", "waiting for its driver"]),
       chunks: z.object({ total: count, settled: count, leased: count, pending: count }),
-      voxels: z.object({ total: count, done: count }),
+      /** `done` are those of settled chunks; `fitted` are done or on their way to the driver. */
+      voxels: z.object({ total: count, done: count, fitted: count }),
       seconds: z.number(),
+      /** Higher goes first. */
+      priority: z.number().int(),
     }),
   ),
   objects: z.object({ count, bytes: count }),

@@ -38,6 +38,7 @@ export function addStatusCommand(program: Command): void {
 /** The text that people read. */
 export function renderStatus(status: ClusterStatus): string {
   const { head, hosts, slots, jobs, objects } = status;
+  const isRanked = jobs.some(({ priority }) => priority !== 0);
   const lines = [
     `head    ${head.hostName}:${head.port}, up ${formatSeconds(head.uptimeSeconds)}, version ${head.version}`,
     `slots   ${slots.busy} of ${slots.total} busy`,
@@ -56,7 +57,11 @@ export function renderStatus(status: ClusterStatus): string {
     ),
     "",
     ...table(
-      ["FIT", "MODEL", "VOXELS", "DONE", "CHUNKS LEFT", "TIME", "STATE"],
+      [
+        ...["FIT", "MODEL", "VOXELS", "DONE", "CHUNKS LEFT", "TIME"],
+        ...(isRanked ? ["PRIORITY"] : []),
+        "STATE",
+      ],
       jobs.map((job) => [
         job.job,
         job.model,
@@ -64,6 +69,7 @@ export function renderStatus(status: ClusterStatus): string {
         `${Math.floor((100 * job.voxels.done) / job.voxels.total)} %`,
         grouped(job.chunks.total - job.chunks.settled),
         formatSeconds(job.seconds),
+        ...(isRanked ? [String(job.priority)] : []),
         job.state,
       ]),
     ),

@@ -49,13 +49,13 @@ export class HeadJob {
 
   /** The line of `runtime status`. */
   status(state: JobState): ClusterStatus["jobs"][number] {
-    const { job, model, voxelCount, chunkCount } = this.spec;
+    const { job, model, voxelCount, chunkCount, priority = 0 } = this.spec;
     let leased = 0;
     for (const assignment of state.assignments.values()) leased += assignment.leased.size;
-    let settledVoxels = 0;
+    let done = 0;
     for (const range of state.settled.ranges()) {
       const voxels = voxelsOfChunks(voxelCount, chunkCount, range);
-      settledVoxels += voxels.end - voxels.start;
+      done += voxels.end - voxels.start;
     }
     return {
       job,
@@ -67,8 +67,9 @@ export class HeadJob {
         leased,
         pending: state.pending.size,
       },
-      voxels: { total: voxelCount, done: Math.max(settledVoxels, this.voxelsFitted()) },
+      voxels: { total: voxelCount, done, fitted: Math.max(done, this.voxelsFitted()) },
       seconds: (Date.now() - this.submittedMs) / 1000,
+      priority,
     };
   }
 }
