@@ -1,4 +1,5 @@
 /** Which voxels a chunk holds. A chunk is an index; everything else of it is computed. */
+import { counted } from "./counted.ts";
 
 /** A half-open range of integers, `[start, end)`. */
 export interface Range {
@@ -44,7 +45,7 @@ export function whyNotChunks(voxelCount: number, chunkCount: number): string | u
     return `The number of chunks must be a whole number of at least 1, not ${chunkCount}.`;
   }
   if (chunkCount > voxelCount) {
-    return `${chunkCount} chunks were asked for, but there are only ${voxelCount} voxels to fit: ask for at most ${voxelCount} chunks, or "auto".`;
+    return `${chunkCount} chunks were asked for, but there ${voxelCount === 1 ? "is" : "are"} only ${counted(voxelCount, "voxel")} to fit: ask for at most ${counted(voxelCount, "chunk")}, or "auto".`;
   }
   return undefined;
 }

@@ -1,4 +1,5 @@
 /** Voxels that are given up: what stands in their place, and when there are too many of them. */
+import { counted } from "./counted.ts";
 import type { OutputField, OutputView } from "./model.ts";
 
 /**
@@ -54,7 +55,7 @@ export class CrashTally {
     if (!this.#hasStatus) return `${what}, and this model has no status to say so`;
     const limit = crashedVoxelsLimit(this.#voxelCount);
     if (this.#crashed > limit) {
-      return `more than ${limit} voxels crashed the kernel, the last for this reason: ${reason}`;
+      return `more than ${counted(limit, "voxel")} crashed the kernel, the last for this reason: ${reason}`;
     }
     const every = Math.min(crashedVoxelsAllowed, this.#voxelCount);
     if (!anyFitted && this.#crashed >= every) {

@@ -8,6 +8,7 @@ export {
 } from "./agent/state.ts";
 export * from "./agent/step.ts";
 export * from "./chunks.ts";
+export * from "./counted.ts";
 export * from "./detector/detector.ts";
 export * from "./fairShare.ts";
 export * from "./givenUp.ts";

@@ -36,3 +36,26 @@ export function abortReason(signal: AbortSignal): Error {
     ? signal.reason
     : new DOMException("The fit was aborted.", "AbortError");
 }
+
+const fileReasons: Readonly<Record<string, string>> = {
+  ENOENT: "it does not exist",
+  ENOTDIR: "a part of its path is a file, not a directory",
+  EEXIST: "a file is in its place",
+  EISDIR: "it is a directory",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "its file system is read-only",
+  ENOSPC: "no space is left on its disk",
+  EDQUOT: "the quota of its disk is used up",
+  ENAMETOOLONG: "its name is too long",
+};
+
+/** Why a file or directory cannot be used, as words for brackets. `ENOENT` of what was to be made means `missing`. */
+export function whyNotFile(error: unknown, missing = fileReasons.ENOENT): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return message;
+  return code === "ENOENT" ? missing : (fileReasons[code] ?? code);
+}
+
+/** For `whyNotFile`: what is missing where a file was to be made. */
+export const missingFolder = "its directory does not exist";

@@ -1,5 +1,6 @@
 /** Cures for the tail of a job: work that one host holds and has not begun goes to idle ones; slow chunks get a copy. */
 import type { Range } from "../chunks.ts";
+import { counted } from "../counted.ts";
 import { grant, isOutranked } from "./leases.ts";
 import { carefulAfterLosses, slowAfterChunks, slowAfterMs } from "./limits.ts";
 import { usualChunkMs } from "./pace.ts";
@@ -53,7 +54,7 @@ export function recallAnswered(turn: Turn, job: JobState, agent: string, chunks:
   job.recallsOpen--;
   if (chunks > 0) {
     job.counts.stolen++;
-    note(turn, job, `${chunks} chunks recalled from ${agent} for idle hosts`);
+    note(turn, job, `${counted(chunks, "chunk")} recalled from ${agent} for idle hosts`);
   }
   recallFor(turn, job);
 }

@@ -1,4 +1,5 @@
 /** Says in a sentence what a job, a host or an actor waits for, and tells its story. Reads the state, changes nothing. */
+import { counted } from "../counted.ts";
 import type { StoryEntry } from "../story.ts";
 import { driverGraceMs, listedLimit } from "./limits.ts";
 import { type AgentState, type HeadState, type JobState, priorityOf } from "./state.ts";
@@ -108,7 +109,7 @@ function whyUnassigned(state: HeadState, job: JobState): string {
 function whyCall(state: HeadState, job: JobState, id: string): string {
   const actor = state.actors.get(id);
   const before = actor?.mailbox.indexOf(job.request.job) ?? 0;
-  if (before > 0) return `It waits for the ${before} calls of actor ${id} before it.`;
+  if (before > 0) return `It waits for the ${counted(before, "call")} of actor ${id} before it.`;
   if (actor?.isBusy) return `It is being run by actor ${id}.`;
   return `It waits for actor ${id}. ${whyActor(state, id)}`;
 }
@@ -117,7 +118,7 @@ function whyActor(state: HeadState, id: string): string {
   const actor = state.actors.get(id);
   if (actor?.phase === "waiting") return "It waits for a worker with a free slot.";
   if (actor?.phase === "starting") return `It is being started on ${actor.agent}.`;
-  if (actor?.isBusy) return `It runs the first of ${actor.mailbox.length} calls.`;
+  if (actor?.isBusy) return `It runs the first of ${counted(actor.mailbox.length, "call")}.`;
   return "It waits for calls.";
 }
 
@@ -163,7 +164,7 @@ function rivalOf(state: HeadState, job: JobState): string | undefined {
 
 const resting = (job: JobState) =>
   job.delayed.reduce((sum, { range }) => sum + range.end - range.start, 0);
-const chunks = (count: number) => (count === 1 ? "1 chunk" : `${count} chunks`);
+const chunks = (count: number) => counted(count, "chunk");
 const seconds = (ms: number) => `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
 
 /** The first few: a thousand hosts are no sentence. */

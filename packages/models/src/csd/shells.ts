@@ -1,4 +1,5 @@
 /** The shells of a gradient table and the choice among them. */
+import { counted } from "../counted.ts";
 import type { GradientTable } from "../io/dwi.ts";
 import { InputError } from "../model.ts";
 
@@ -64,7 +65,9 @@ export function chooseShells(gradients: GradientTable, choice: ShellChoice): Cho
       : Number.POSITIVE_INFINITY;
   const nearest = shells.reduce((best, shell) => (distance(shell) < distance(best) ? shell : best));
   if (!Number.isFinite(distance(nearest))) {
-    const list = shells.map(({ bval, volumes }) => `${bval} (${volumes.length} volumes)`);
+    const list = shells.map(
+      ({ bval, volumes }) => `${bval} (${counted(volumes.length, "volume")})`,
+    );
     throw new InputError(
       `No shell lies within ${SHELL_GAP} of b = ${choice}; choose one of b = ${list.join(", ")}, or "largest" or "all".`,
     );

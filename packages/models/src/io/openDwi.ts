@@ -1,5 +1,6 @@
 /** Opens a diffusion-weighted volume with its gradient table and mask. */
 import { createHash } from "node:crypto";
+import { counted } from "../counted.ts";
 import { InputError } from "../model.ts";
 import { CentreCollector } from "./centre.ts";
 import type { Dwi, GradientTable } from "./dwi.ts";
@@ -176,14 +177,14 @@ async function readTable(
   const bvals = parseBvals(bvalText, bval.subject);
   if (bvals.length !== volumes) {
     throw new InputError(
-      `${bval.subject} has ${bvals.length} b-values and "${dwi.path}" ${volumes} volumes; give the table of this dwi.`,
+      `${bval.subject} has ${counted(bvals.length, "b-value")} and "${dwi.path}" ${counted(volumes, "volume")}; give the table of this dwi.`,
     );
   }
   const bvecText = await readTableText(bvec, digests.start("bvec"), options.signal);
   const bvecs = parseBvecs(bvecText, bvec.subject);
   if (bvecs.length !== 3 * volumes) {
     throw new InputError(
-      `${bvec.subject} has ${bvecs.length / 3} directions and "${dwi.path}" ${volumes} volumes; give the table of this dwi.`,
+      `${bvec.subject} has ${counted(bvecs.length / 3, "direction")} and "${dwi.path}" ${counted(volumes, "volume")}; give the table of this dwi.`,
     );
   }
   const b0Threshold = options.b0Threshold ?? defaultB0Threshold;

@@ -122,6 +122,7 @@ export function writeError(error: unknown, directory: string): unknown {
     EACCES: "permission denied",
     EPERM: "permission denied",
     EROFS: "its file system is read-only",
+    ENOENT: "a directory cannot be made there",
     EEXIST: "it is a file, not a directory",
     ENOTDIR: "a part of its path is a file, not a directory",
   };

@@ -55,20 +55,31 @@ const firstRestartMs = 500;
 /** ...up to this; one that has lived longer than this is taken for a good one. */
 const restartLimitMs = 30_000;
 
-/** A child that is started again when it dies, until it is asked to end. */
+export interface KeptChildOptions {
+  spawn(): ChildProcess;
+  /** Whether a child that ended with this code is not to be started again. One that a signal killed always is. */
+  isFinal(code: number): boolean;
+  /** Takes a sentence for the log. */
+  onDeath(sentence: string): void;
+}
+
+/** A child that is started again when it dies, until it is asked to end or has ended for good. */
 export class KeptChild {
-  readonly #spawn: () => ChildProcess;
-  readonly #onDeath: (sentence: string) => void;
+  /** Resolves with the exit code of the last child when no other will be started. */
+  readonly ended: Promise<number>;
+  readonly #options: KeptChildOptions;
+  #resolveEnded: (code: number) => void = () => {};
   #child: ChildProcess;
   #timer: NodeJS.Timeout | undefined;
   #restartMs = firstRestartMs;
   #bornMs = 0;
   #isEnding = false;
 
-  /** `onDeath` takes a sentence for the log. */
-  constructor(spawn: () => ChildProcess, onDeath: (sentence: string) => void) {
-    this.#spawn = spawn;
-    this.#onDeath = onDeath;
+  constructor(options: KeptChildOptions) {
+    this.#options = options;
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
     this.#child = this.#start();
   }
 
@@ -80,17 +91,18 @@ export class KeptChild {
 
   #start(): ChildProcess {
     this.#bornMs = performance.now();
-    const child = this.#spawn();
-    // One that leaves in good order was asked to by somebody.
+    const child = this.#options.spawn();
     child.once("exit", (code, signal) => {
-      if (code !== 0 && !this.#isEnding) this.#died(signal ?? `exit code ${code}`);
+      const isFinal = code !== null && this.#options.isFinal(code);
+      if (isFinal || this.#isEnding) this.#resolveEnded(code ?? 1);
+      else this.#died(signal ?? `exit code ${code}`);
     });
     return child;
   }
 
   #died(how: string): void {
     if (performance.now() - this.#bornMs > restartLimitMs) this.#restartMs = firstRestartMs;
-    this.#onDeath(`${how}; it is started again in ${this.#restartMs / 1000} s`);
+    this.#options.onDeath(`${how}; it is started again in ${this.#restartMs / 1000} s`);
     this.#timer = setTimeout(() => {
       this.#child = this.#start();
     }, this.#restartMs);

@@ -1,5 +1,6 @@
 /** `runtime fit csd|freewater|dti`. */
 
+import { counted } from "@fascicle/core";
 import {
   checkWritable,
   csd,
@@ -205,7 +206,7 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
     });
     bar.clear();
     process.stdout.write(
-      options.json ? `${JSON.stringify(receipt)}\n` : renderReceipt(receipt, options.out),
+      options.json ? `${JSON.stringify(receipt)}\n` : renderReceipt(receipt, options),
     );
   } finally {
     bar.clear();
@@ -248,18 +249,34 @@ function makeModel(name: ModelName, dwi: Dwi, options: FitCommandOptions): DwiMo
   }
 }
 
-function renderReceipt(receipt: Receipt, out: string): string {
+function renderReceipt(receipt: Receipt, { out, voxelTimeout }: FitCommandOptions): string {
   const { seconds, voxelsByStatus } = receipt;
   const statuses = Object.entries(voxelsByStatus)
     .map(([name, count]) => `${grouped(count)} ${words(name)}`)
     .join(", ");
   return `${[
-    `${receipt.model}: ${grouped(receipt.voxels)} voxels in ${formatSeconds(seconds.total)} (${grouped(receipt.voxelsPerSecond)} voxels/s), ${grouped(receipt.chunks)} chunks on ${receipt.workers} ${receipt.workers === 1 ? "worker" : "workers"} (${receipt.engine})`,
+    `${receipt.model}: ${grouped(receipt.voxels)} voxels in ${formatSeconds(seconds.total)} (${grouped(receipt.voxelsPerSecond)} voxels/s), ${grouped(receipt.chunks)} chunks on ${counted(receipt.workers, "worker")} (${receipt.engine})`,
     `voxels     ${statuses}`,
+    ...givenUpLines(voxelsByStatus, voxelTimeout),
     `efficiency ${Math.round(receipt.efficiency * 100)} % (compute ${seconds.compute.toFixed(2)} s, copy ${seconds.copy.toFixed(2)} s, idle ${seconds.idle.toFixed(2)} s, tail ${seconds.tail.toFixed(3)} s)`,
     `memory     ${formatBytes(receipt.peakBytes.memory)} at most; ${formatBytes(receipt.bytesLeft)} left on disk`,
     `maps       ${out}`,
   ].join("\n")}\n`;
+}
+
+/** Voxels without values, where there are any: why, and where their time is. */
+function givenUpLines(
+  { timedOut = 0, crashed = 0 }: Receipt["voxelsByStatus"],
+  voxelTimeout: number | undefined,
+): string[] {
+  if (timedOut + crashed === 0) return [];
+  const reasons = [
+    ...(timedOut > 0 ? [`${grouped(timedOut)} took longer than ${voxelTimeout} s (status 7)`] : []),
+    ...(crashed > 0 ? [`${grouped(crashed)} crashed the kernel (status 6)`] : []),
+  ];
+  return [
+    `given up   ${reasons.join(", ")}: zeros in the maps; their chunks ran again in processes of their own, which is no time of the workers`,
+  ];
 }
 
 /** `notConverged` as `not converged`. */

@@ -1,6 +1,7 @@
 /** `runtime join`. */
 import { hostname } from "node:os";
 import { join as joinPath } from "node:path";
+import { counted } from "@fascicle/core";
 import { currentOwner, SlabAllocator } from "@fascicle/object-store";
 import {
   ConnectError,
@@ -26,7 +27,7 @@ import {
   stateHome,
 } from "../head/discovery.ts";
 import { version } from "../version.ts";
-import { endChildren, isChild, spawnWorker, startDetached, watchLifeline } from "./children.ts";
+import { isChild, KeptChild, spawnWorker, startDetached, watchLifeline } from "./children.ts";
 import { exitCodes, log } from "./exit.ts";
 import { readJoinString } from "./joinString.ts";
 import { parseBytes, parseCount } from "./parse.ts";
@@ -109,8 +110,10 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
       leaveRegister();
       process.exit(exitCodes.done);
     });
-    log.info(`joined the head at ${join.host}:${join.port} with ${slots} slots`);
-    if (!isChild()) process.stdout.write(`joined ${join.host}:${join.port} with ${slots} slots\n`);
+    log.info(`joined the head at ${join.host}:${join.port} with ${counted(slots, "slot")}`);
+    if (!isChild()) {
+      process.stdout.write(`joined ${join.host}:${join.port} with ${counted(slots, "slot")}\n`);
+    }
     try {
       for (;;) {
         const end = await Promise.race([
@@ -181,28 +184,40 @@ async function reconnect<T>(
   return undefined;
 }
 
+/** The head has stopped or refused it, it cannot be found, or somebody asked the worker to leave: another would fare no better. */
+const isFinal = (code: number) => finalCodes.has(code);
+const finalCodes = new Set<number>([
+  exitCodes.done,
+  exitCodes.usage,
+  exitCodes.noHead,
+  exitCodes.interrupted,
+]);
+
 /** Several worker processes under this one, which ends when they have all ended. */
 async function runAgents(joinText: string, options: JoinOptions): Promise<number> {
   const slots = options.cpus ?? Math.max(1, Math.floor(usableCores() / options.agents));
   const signal = firstSignal();
-  const children = Array.from({ length: options.agents }, () =>
+  const spawn = () =>
     spawnWorker({
       join: joinText,
       arguments: ["--cpus", String(slots), "--object-memory", String(options.objectMemory)],
-    }),
+    });
+  const onDeath = (how: string) => log.warn(`a worker died (${how})`);
+  const children = Array.from(
+    { length: options.agents },
+    () => new KeptChild({ spawn, isFinal, onDeath }),
   );
-  const codes = children.map(
-    (child) => new Promise<number>((resolve) => child.once("exit", (code) => resolve(code ?? 1))),
-  );
+  const ended = Promise.all(children.map((child) => child.ended));
   const leaveRegister = register(joinText);
   watchLifeline(() => process.exit(exitCodes.done));
-  log.info(`${options.agents} workers of ${slots} slots`);
-  if (!isChild()) process.stdout.write(`joined with ${options.agents} workers of ${slots} slots\n`);
+  const size = `${counted(options.agents, "worker")} of ${counted(slots, "slot")}`;
+  log.info(size);
+  if (!isChild()) process.stdout.write(`joined with ${size}\n`);
   try {
-    const name = await Promise.race([signal, Promise.all(codes).then(() => undefined)]);
-    if (name === undefined) return Math.max(...(await Promise.all(codes)));
-    await endChildren(children, drainTimeoutMs + 2_000);
-    return name === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
+    const end = await Promise.race([signal, ended]);
+    if (typeof end !== "string") return Math.max(...end);
+    await Promise.all(children.map((child) => child.end(drainTimeoutMs + 2_000)));
+    return end === "SIGINT" ? exitCodes.interrupted : exitCodes.done;
   } finally {
     leaveRegister();
   }

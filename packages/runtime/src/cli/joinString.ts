@@ -1,7 +1,7 @@
 /** The join string, wherever the user has put it. */
 import { readFileSync } from "node:fs";
 import { parseJoinString } from "@fascicle/transport";
-import { UsageError } from "../errors.ts";
+import { UsageError, whyNotFile } from "../errors.ts";
 import { requireJoinString } from "../head/discovery.ts";
 
 /**
@@ -17,7 +17,7 @@ export function readJoinString(text: string | undefined, file: string | undefine
       return readFileSync(file, "utf8").trim();
     } catch (error) {
       throw new UsageError(
-        `The join file ${file} cannot be read (${(error as NodeJS.ErrnoException).code}): is the head up, and is this its --join-file?`,
+        `The join file ${file} cannot be read (${whyNotFile(error)}): is the head up, and is this its --join-file?`,
       );
     }
   }

@@ -1,5 +1,6 @@
 /** `runtime quickstart`: what `npm run quickstart` runs. */
 import { pathToFileURL } from "node:url";
+import { counted } from "@fascicle/core";
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import { quickstart, type ScanFiles } from "../quickstart/quickstart.ts";
@@ -67,7 +68,7 @@ async function run(options: QuickstartCommandOptions, bar: ProgressBar, signal: 
       onNote: (text) => say(text.startsWith("warning") ? `runtime: ${text}` : text),
       onFitted: (receipt) =>
         say(
-          `${receipt.model}: ${grouped(receipt.voxels)} voxels in ${formatSeconds(receipt.seconds.total)} on ${receipt.workers} threads (${grouped(receipt.voxelsPerSecond)} voxels/s, efficiency ${Math.round(receipt.efficiency * 100)} %)`,
+          `${receipt.model}: ${grouped(receipt.voxels)} voxels in ${formatSeconds(receipt.seconds.total)} on ${counted(receipt.workers, "thread")} (${grouped(receipt.voxelsPerSecond)} voxels/s, efficiency ${Math.round(receipt.efficiency * 100)} %)`,
         ),
     },
   );

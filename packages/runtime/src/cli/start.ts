@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import { formatJoinString, newToken, parseJoinString, whyNotToken } from "@fascicle/transport";
 import { usableCores } from "@fascicle/worker";
 import { type Command, Option } from "commander";
-import { UsageError } from "../errors.ts";
+import { missingFolder, UsageError, whyNotFile } from "../errors.ts";
 import { registerProcess, writePrivateFile } from "../head/discovery.ts";
 import { Head } from "../head/head.ts";
 import { StateDirectory } from "../head/stateDirectory.ts";
@@ -166,17 +166,17 @@ async function startHead(
 /** The head's own worker is a process like any other, so that nothing it does can hurt the head. */
 function ownWorker(options: StartOptions, port: number, token: string) {
   const host = isAnyAddress(options.host) ? "127.0.0.1" : options.host;
-  const spawn = () =>
-    spawnWorker({
-      join: formatJoinString({ host, port, token }),
-      arguments: [
-        "--cpus",
-        String(options.cpus ?? usableCores()),
-        "--object-memory",
-        String(options.objectMemory),
-      ],
-    });
-  return new KeptChild(spawn, (how) => log.warn(`the head's own worker died (${how})`));
+  const slots = String(options.cpus ?? usableCores());
+  return new KeptChild({
+    spawn: () =>
+      spawnWorker({
+        join: formatJoinString({ host, port, token }),
+        arguments: ["--cpus", slots, "--object-memory", String(options.objectMemory)],
+      }),
+    // One that leaves in good order was asked to by somebody.
+    isFinal: (code) => code === exitCodes.done,
+    onDeath: (how) => log.warn(`the head's own worker died (${how})`),
+  });
 }
 
 function tokenFromEnvironment(): string | undefined {
@@ -187,7 +187,7 @@ function tokenFromEnvironment(): string | undefined {
       token = readFileSync(RUNTIME_TOKEN_FILE, "utf8").trim();
     } catch (error) {
       throw new UsageError(
-        `The token file ${RUNTIME_TOKEN_FILE} cannot be read (${(error as NodeJS.ErrnoException).code}): correct RUNTIME_TOKEN_FILE.`,
+        `The token file ${RUNTIME_TOKEN_FILE} cannot be read (${whyNotFile(error)}): correct RUNTIME_TOKEN_FILE.`,
       );
     }
   }
@@ -202,7 +202,7 @@ function writeJoinFile(path: string, join: string): () => void {
     writePrivateFile(path, `${join}\n`);
   } catch (error) {
     throw new UsageError(
-      `The join file ${path} cannot be written (${(error as NodeJS.ErrnoException).code}): name another with --join-file.`,
+      `The join file ${path} cannot be written (${whyNotFile(error, missingFolder)}): name another with --join-file.`,
     );
   }
   return () => rmSync(path, { force: true });

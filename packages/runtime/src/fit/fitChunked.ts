@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import {
   type ChunkedModel,
+  counted,
   type FittedField,
   type FittedMaps,
   type Range,
@@ -186,7 +187,9 @@ function checkOptions(
     );
   }
   if (engine === "serial" && workers !== undefined && workers !== 1) {
-    throw new UsageError(`The serial engine is one thread: it cannot have ${workers} workers.`);
+    throw new UsageError(
+      `The serial engine is one thread: it cannot have ${counted(workers, "worker")}.`,
+    );
   }
 }
 

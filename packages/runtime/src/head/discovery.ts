@@ -14,7 +14,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
 import { ConnectError } from "@fascicle/transport";
-import { UsageError } from "../errors.ts";
+import { missingFolder, UsageError, whyNotFile } from "../errors.ts";
 
 /** A head or a worker that runs. */
 export interface ProcessRecord {
@@ -54,7 +54,7 @@ export function registerProcess(kind: ProcessRecord["kind"], joinString: string)
     makePrivateDirectory(folder);
   } catch (error) {
     throw new UsageError(
-      `Your register of processes ${folder} cannot be written (${(error as NodeJS.ErrnoException).code}): set XDG_STATE_HOME to a directory of yours.`,
+      `Your register of processes ${folder} cannot be written (${whyNotFile(error, missingFolder)}): set XDG_STATE_HOME to a directory of yours.`,
     );
   }
   const path = join(folder, `${kind}-${process.pid}-${Date.now().toString(36)}.json`);

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
 import { whyNotToken } from "@fascicle/transport";
-import { UsageError } from "../errors.ts";
+import { missingFolder, UsageError, whyNotFile } from "../errors.ts";
 import { makePrivateDirectory, removeIfEmpty, stateHome, writePrivateFile } from "./discovery.ts";
 
 interface HeadFile {
@@ -29,7 +29,7 @@ export class StateDirectory {
       makePrivateDirectory(this.path);
     } catch (error) {
       throw new UsageError(
-        `The state directory ${this.path} cannot be made (${(error as NodeJS.ErrnoException).code}): name a writable one with --state-dir.`,
+        `The state directory ${this.path} cannot be made (${whyNotFile(error, missingFolder)}): name a writable one with --state-dir.`,
       );
     }
     const last = this.#read();
@@ -47,7 +47,7 @@ export class StateDirectory {
       writePrivateFile(this.#file, JSON.stringify(file));
     } catch (error) {
       throw new UsageError(
-        `The state directory ${this.path} cannot be written (${(error as NodeJS.ErrnoException).code}): name a writable one with --state-dir.`,
+        `The state directory ${this.path} cannot be written (${whyNotFile(error, missingFolder)}): name a writable one with --state-dir.`,
       );
     }
   }

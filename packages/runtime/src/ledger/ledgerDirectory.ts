@@ -28,7 +28,7 @@ export interface Holder {
   readonly isAlive: boolean;
   /** Number of the last claim; 0 where there is none. */
   readonly claim: number;
-  /** `pid 12 on HOST`. */
+  /** `pid 12 on HOST`, or what can be said of one that has left it. */
   readonly who: string;
   /** When it last said so, milliseconds since 1970. */
   readonly heardMs: number;
@@ -42,7 +42,7 @@ export async function holderOf(path: string): Promise<Holder | undefined> {
   const claim = Math.max(0, ...claims);
   const file = claim === 0 ? path : claimFile(path, claim);
   const { mtimeMs: heardMs } = await stat(file).catch(() => ({ mtimeMs: Date.now() }));
-  if (claim === 0) return { isAlive: false, claim, who: "nobody", heardMs };
+  if (claim === 0) return { isAlive: false, claim, who: "a fit that could not go on", heardMs };
   const silentMs = Date.now() - heardMs;
   const owner = await readOwner(file);
   if (owner === undefined) {
