@@ -34,6 +34,7 @@ export class Group {
   readonly #workers: Running[] = [];
   readonly #proxies: BadNetwork[] = [];
   readonly #stopped = new Set<Running>();
+  readonly #takenDown = new Set<Running>();
   readonly #beganMs = performance.now();
   #head: Running | undefined;
   #driver: Running | undefined;
@@ -204,7 +205,7 @@ export class Group {
 
   async #killWorker(worker: number, signal: NodeJS.Signals, againAfterMs: number): Promise<void> {
     const running = this.#workers[worker];
-    if (running.child.exitCode !== null || running.child.signalCode !== null) return;
+    if (!this.#takeDown(running)) return;
     if (signal === "SIGKILL") this.deaths.worker++;
     running.signal(signal);
     this.#continue(running);
@@ -217,12 +218,19 @@ export class Group {
 
   async #killHead(againAfterMs: number): Promise<void> {
     const head = this.#head!;
-    if (head.child.signalCode !== null) return;
+    if (!this.#takeDown(head)) return;
     this.deaths.head++;
     head.signal("SIGKILL");
     await head.ended;
     await sleep(againAfterMs);
     await this.startHead();
+  }
+
+  /** False where it is down already, and whoever took it down sees to its return. */
+  #takeDown(running: Running): boolean {
+    const isUp = !this.#takenDown.has(running) && running.child.exitCode === null;
+    this.#takenDown.add(running);
+    return isUp;
   }
 
   #killDriver(againAfterMs: number): void {

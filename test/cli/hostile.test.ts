@@ -45,6 +45,7 @@ const owner = {
 const hello = (changes: object = {}) => ({
   type: "hello",
   holds: [],
+  key: "0123456789abcdef",
   owner,
   host: {
     agent: `evil-${Math.random()}`,
@@ -59,6 +60,25 @@ const hello = (changes: object = {}) => ({
     ...changes,
   },
 });
+
+const spec = (changes: object) => ({
+  type: "submit",
+  settled: [],
+  key: "0123456789abcdef",
+  owner,
+  spec: {
+    job: `evil-${Math.random()}`,
+    model: "dti",
+    voxelCount: 1000,
+    chunkCount: 10,
+    signals: { width: 1, dtype: "float32", blockVoxels: 2 ** 21 },
+    outputs: [{ name: "x", width: 1, dtype: "float64", units: "1" }],
+    kernel: { module: "@fascicle/models/kernels", name: "dti", hash: "none" },
+    ...changes,
+  },
+});
+
+const timings = { computeSeconds: 0, copySeconds: 0, retried: 0 };
 
 /** Bytes of a voxel in the outputs of dti: 17 numbers and its status. */
 const rowBytes = 17 * 8 + 1;
@@ -99,7 +119,6 @@ describe("a worker that lies", () => {
       /protocol error: a result of chunks that were not leased/,
       (job) => {
         const payload = new Uint8Array(1000 * rowBytes);
-        const timings = { computeSeconds: 0, copySeconds: 0, retried: 0 };
         const voxels = { start: 0, end: 1000 };
         const completes = { start: 0, end: 50 };
         return [
@@ -142,7 +161,6 @@ describe("a worker that lies", () => {
       // 50 chunks of 20 voxels.
       const voxels = { start: 20 * start, end: 20 * end };
       const payload = new Uint8Array((voxels.end - voxels.start) * rowBytes);
-      const timings = { computeSeconds: 0, copySeconds: 0, retried: 0 };
       const { job } = message;
       connection.send(
         { type: "result", job, epoch: 1, voxels, completes: message.chunks, crc: 1, timings },
@@ -152,6 +170,50 @@ describe("a worker that lies", () => {
     connection.send(hello());
     await honestFitHolds();
     expect(connection.isOpen).toBe(true);
+  });
+
+  it("that kernels fail is not believed alone", async () => {
+    const worker = home.start(["join", join, "--cpus", "1"]);
+    await worker.saw(/joined/);
+    const { connection } = await intrude("agent", ({ type, job, epoch, chunks }) => {
+      if (type !== "lease") return;
+      connection.send({ type: "failed", job, epoch, chunks, failure: "application", reason: "x" });
+    });
+    connection.send(hello());
+    await honestFitHolds();
+    expect(head.stderr).toMatch(/failed on \S+.*: x/);
+  });
+
+  it("and sends more than the driver takes is thrown out", async () => {
+    const driver = await intrude("client");
+    const { connection, thrownOut } = await intrude("agent", ({ type, job, epoch, chunks }) => {
+      if (type !== "lease") return;
+      const { start } = chunks as { start: number };
+      const payload = new Uint8Array(100 * 8000);
+      const voxels = { start: 100 * start, end: 100 * start + 100 };
+      // The driver takes nothing at all; window and a run together are 12 MiB.
+      for (let piece = 0; piece < 20; piece++) {
+        connection.send({ type: "result", job, epoch, voxels, crc: 1, timings }, payload);
+      }
+    });
+    connection.send(hello());
+    const wide = { name: "x", width: 1000, dtype: "float64", units: "1" };
+    driver.connection.send(spec({ outputs: [wide] }));
+    expect(await thrownOut).toMatch(/more results under way than it may/);
+    expect(driver.connection.isOpen).toBe(true);
+  });
+
+  it("about who it was before takes nobody's place", async () => {
+    const worker = home.start(["join", join, "--cpus", "1"]);
+    await worker.saw(/joined/);
+    const { hosts } = JSON.parse((await home.run(["status", "--json"])).stdout);
+    const { connection } = await intrude("agent");
+    const [{ agent, pid, machine }] = hosts;
+    connection.send({ ...hello({ pid, machine }), replaces: agent });
+    await sleep(300);
+    const after = JSON.parse((await home.run(["status", "--json"])).stdout);
+    expect(after.hosts).toHaveLength(2);
+    expect(worker.stderr).not.toMatch(/under another name/);
   });
 
   it("about its size is refused, and its name cannot write on a terminal", async () => {
@@ -169,23 +231,6 @@ describe("a worker that lies", () => {
 });
 
 describe("a driver that lies", () => {
-  const spec = (changes: object) => ({
-    type: "submit",
-    settled: [],
-    key: "0123456789abcdef",
-    owner,
-    spec: {
-      job: `evil-${Math.random()}`,
-      model: "dti",
-      voxelCount: 1000,
-      chunkCount: 10,
-      signals: { width: 1, dtype: "float32", blockVoxels: 2 ** 21 },
-      outputs: [{ name: "x", width: 1, dtype: "float64", units: "1" }],
-      kernel: { module: "@fascicle/models/kernels", name: "dti", hash: "none" },
-      ...changes,
-    },
-  });
-
   it("about sizes, blocks or kernels takes no worker with it", async () => {
     const worker = home.start(["join", join, "--cpus", "1"]);
     await worker.saw(/joined/);

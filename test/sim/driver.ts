@@ -195,11 +195,11 @@ export class DriverProcess extends ClientProcess {
     this.clock.after(this.storeMs, this, storeCode);
   }
 
-  #store({ agent, job: id, chunks, digest, bytes }: Result): void {
+  #store({ agent, job: id, epoch, chunks, digest, bytes }: Result): void {
     const job = this.jobs.get(id);
     if (job === undefined) return;
     this.world.referee.stored(job.plan, chunks, digest);
     job.stored.add(chunks);
-    this.say({ type: "stored", agent, job: id, chunks, storedBytes: bytes });
+    this.say({ type: "stored", agent, job: id, epoch, chunks, storedBytes: bytes });
   }
 }

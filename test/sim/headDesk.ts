@@ -150,7 +150,7 @@ export class HeadDesk {
   }
 
   #relay(agent: string, job: RelayedJob, message: Extract<FromHost, { type: "result" }>): void {
-    const { job: id, chunks, bytes } = message;
+    const { job: id, epoch, chunks, bytes } = message;
     const state = this.state.jobs.get(id);
     const assignment = state?.assignments.get(agent);
     // Of an opening that is over: it counts for nothing, and is sent again if it is still wanted.
@@ -160,7 +160,7 @@ export class HeadDesk {
       this.#world.referee.violated(`${agent} sent results of ${id} that it was not leased`);
     }
     if (leased === 0) {
-      this.#post.toHost(agent, { type: "credit", job: id, creditBytes: bytes });
+      this.#post.toHost(agent, { type: "credit", job: id, epoch, creditBytes: bytes });
       return;
     }
     if (!job.plan.needsSignals) {
@@ -168,7 +168,7 @@ export class HeadDesk {
       const { makes } = job.plan.request;
       this.#world.referee.stored(job.plan, chunks, message.digest);
       if (makes !== undefined) this.#world.referee.objectMade(makes, agent);
-      this.#post.toHost(agent, { type: "credit", job: id, creditBytes: bytes });
+      this.#post.toHost(agent, { type: "credit", job: id, epoch, creditBytes: bytes });
       this.apply({ type: "RangeSettled", agent, job: id, chunks });
       return;
     }
@@ -211,8 +211,8 @@ export class HeadDesk {
         return;
       }
       case "stored": {
-        const { agent, job: id, chunks, storedBytes } = message;
-        this.#post.toHost(agent, { type: "credit", job: id, creditBytes: storedBytes });
+        const { agent, job: id, epoch, chunks, storedBytes } = message;
+        this.#post.toHost(agent, { type: "credit", job: id, epoch, creditBytes: storedBytes });
         this.apply({ type: "RangeSettled", agent, job: id, chunks });
         return;
       }

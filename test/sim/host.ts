@@ -215,6 +215,7 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
         return;
       case "adopt":
         job.underWayBytes = 0;
+        job.underWayEpoch = message.epoch;
         this.#apply({ ...message, type: "JobAdopted" });
         return;
       case "signals":
@@ -226,8 +227,8 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
         job.threads.fitted.remove(message.chunks);
         return;
       case "credit":
-        job.underWayBytes -= message.creditBytes;
-        this.#apply({ type: "Credited", job: message.job, bytes: message.creditBytes });
+        if (message.epoch === job.underWayEpoch) job.underWayBytes -= message.creditBytes;
+        this.#apply({ ...message, type: "Credited", bytes: message.creditBytes });
         return;
       case "close":
         this.#apply({ type: "JobClosed", job: message.job });

@@ -36,6 +36,8 @@ export interface HostJob {
   readonly early: ToHost[];
   /** Bytes sent and not credited, as the wire saw it. */
   underWayBytes: number;
+  /** The name under which they are counted: that of its opening, or of its last adoption. */
+  underWayEpoch: number;
 }
 
 /** What the rooms ask of their host. */
@@ -110,6 +112,7 @@ export class HostRooms {
       isSettled: false,
       early: [],
       underWayBytes: 0,
+      underWayEpoch: epoch,
     };
     this.#jobs.set(plan.id, job);
     this.#byNumber.set(number, job);

@@ -85,7 +85,12 @@ export type ToHost =
     }
   | { readonly type: "signals"; readonly job: string; readonly chunks: Range }
   | { readonly type: "settled"; readonly job: string; readonly chunks: Range }
-  | { readonly type: "credit"; readonly job: string; readonly creditBytes: number }
+  | {
+      readonly type: "credit";
+      readonly job: string;
+      readonly epoch: number;
+      readonly creditBytes: number;
+    }
   | { readonly type: "close"; readonly job: string }
   | { readonly type: "dropObject"; readonly object: string }
   | { readonly type: "startActor"; readonly actor: string; readonly incarnation: number }
@@ -104,6 +109,7 @@ export type FromDriver =
       readonly type: "stored";
       readonly agent: string;
       readonly job: string;
+      readonly epoch: number;
       readonly chunks: Range;
       readonly storedBytes: number;
     }
@@ -118,6 +124,7 @@ export type ToDriver =
       readonly type: "result";
       readonly agent: string;
       readonly job: string;
+      readonly epoch: number;
       readonly chunks: Range;
       readonly digest: number;
       readonly bytes: number;

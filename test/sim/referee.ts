@@ -208,8 +208,11 @@ export class Referee {
       isCancelled ||
       // A head that came back from an old journal may believe that it goes on.
       (isOf("its driver was away") && (this.driversLost > 0 || ending !== undefined)) ||
-      (isOf("no worker can run") && (tooLarge || timesOf("executor") > 0)) ||
-      (isOf("memory ran out") && timesOf("outOfMemory") > 5) ||
+      (isOf("no worker can run") &&
+        (tooLarge ||
+          timesOf("executor") + timesOf("application") > 0 ||
+          timesOf("outOfMemory") > 5)) ||
+      (isOf("outOfMemory") && request.actor !== undefined) ||
       (isOf("application") && timesOf("application") > 0) ||
       (reason.includes("workers, one after the other") &&
         (this.hostDeaths >= 20 || [...fates.values()].includes("killsProcess"))) ||

@@ -17,11 +17,22 @@ export const bytesPerValue: Readonly<Record<SignalDtype | OutputDtype, number>> 
 /** The object memory asked for is more than there may be. */
 export class ObjectMemoryError extends Error {
   readonly code = "OBJECT_MEMORY";
-  override readonly name = "ObjectMemoryError";
+  override readonly name: string = "ObjectMemoryError";
 
   static of(neededBytes: number, limitBytes: number): ObjectMemoryError {
     return new ObjectMemoryError(
       `This fit needs at least ${mebibytes(neededBytes)} of object memory and may use ${mebibytes(limitBytes)}: raise --object-memory, or fit fewer voxels at a time with --mask (this version does not spill to disk yet).`,
+    );
+  }
+}
+
+/** The budget allows what the system does not give. */
+export class SystemMemoryError extends ObjectMemoryError {
+  override readonly name = "SystemMemoryError";
+
+  static ofBytes(bytes: number): SystemMemoryError {
+    return new SystemMemoryError(
+      `The system did not give ${mebibytes(bytes)} of memory that --object-memory allows: end other programs here, or lower --object-memory.`,
     );
   }
 }
@@ -49,12 +60,12 @@ export class SlabAllocator {
     return this.#count;
   }
 
-  /** Shared memory, zeroed; the system gives its pages as they are written. Throws `ObjectMemoryError` past the budget. */
+  /** Shared memory, zeroed; the system gives its pages as they are written. Throws `ObjectMemoryError` past the budget, `SystemMemoryError` before it. */
   allocate(bytes: number): SharedArrayBuffer {
     if (this.#usedBytes + bytes > this.limitBytes) {
       throw ObjectMemoryError.of(this.#usedBytes + bytes, this.limitBytes);
     }
-    const slab = new SharedArrayBuffer(bytes);
+    const slab = sharedMemory(bytes);
     this.#usedBytes += bytes;
     this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
     this.#count++;
@@ -193,4 +204,13 @@ export function allocateOutputs(
   allocate: (bytes: number) => SharedArrayBuffer,
 ): SharedArrayBuffer[] {
   return outputs.map((field) => allocate(voxelCount * outputRowBytes(field)));
+}
+
+function sharedMemory(bytes: number): SharedArrayBuffer {
+  try {
+    return new SharedArrayBuffer(bytes);
+  } catch (error) {
+    if (error instanceof RangeError) throw SystemMemoryError.ofBytes(bytes);
+    throw error;
+  }
 }

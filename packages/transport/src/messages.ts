@@ -75,6 +75,9 @@ export type HostInfo = z.infer<typeof hostSchema>;
 /** Names one opening of a fit on one worker: words that carry an earlier one are stale. */
 const epoch = count;
 
+/** What a driver or a worker that comes back proves by that it is the same; nobody else is told. */
+const ownKey = z.string().min(16).max(100);
+
 const ownerSchema = z.object({
   pid: count,
   startTime: text,
@@ -109,6 +112,8 @@ const fromAgentSchema = z.discriminatedUnion("type", [
     host: hostSchema,
     /** The process, so that a head on the same machine sees it die. */
     owner: ownerSchema,
+    /** What it proves by that it is the same worker. */
+    key: ownKey,
     /** Its earlier self, and what it still holds: for a head that is new, or that had given it up. */
     replaces: id.optional(),
     holds: z.array(held).max(1_000),
@@ -158,16 +163,13 @@ const toAgentSchema = z.discriminatedUnion("type", [
   /** A piece of a block of signals; `offset` in bytes within the block. */
   z.object({ type: z.literal("block"), job: id, block: count, offset: count, crc: count }),
   z.object({ type: z.literal("settled"), job: id, chunks }),
-  /** The driver took this much of the results sent. */
-  z.object({ type: z.literal("credit"), job: id, bytes: count }),
+  /** The driver took this much of the results sent in that opening. */
+  z.object({ type: z.literal("credit"), job: id, epoch, bytes: count }),
   z.object({ type: z.literal("close"), job: id }),
 ]);
 
-/** What a driver knows its fit by; nobody else is told. */
-const driverKey = z.string().min(16).max(100);
-
 /** Who a fit's driver is: the process, and what proves that it is the same one. */
-const driverFields = { key: driverKey, owner: ownerSchema };
+const driverFields = { key: ownKey, owner: ownerSchema };
 
 const fromClientSchema = z.discriminatedUnion("type", [
   /** `settled` chunks are in place already, from an earlier try. */
@@ -187,6 +189,7 @@ const fromClientSchema = z.discriminatedUnion("type", [
     type: z.literal("stored"),
     agent: id,
     job: id,
+    epoch,
     bytes: count,
     settled: chunks.optional(),
   }),

@@ -12,11 +12,12 @@ import {
   stepAgent,
   stepStore,
 } from "@fascicle/core";
-import { currentOwner, type SlabAllocator } from "@fascicle/object-store";
+import { currentOwner, type SlabAllocator, SystemMemoryError } from "@fascicle/object-store";
 import {
   type FromAgent,
   type HostInfo,
   type JobSpec,
+  newToken,
   readToAgent,
   type Session,
   type ToAgent,
@@ -62,6 +63,7 @@ export class Agent {
   readonly #reporter: NodeJS.Timeout;
   #connection: Session | undefined;
   #name: string | undefined;
+  readonly #key = newToken();
   #lastReport = "";
 
   constructor(options: AgentOptions) {
@@ -88,7 +90,7 @@ export class Agent {
       });
       const host = { ...this.#options.host, agent: name };
       const holds = heldJobs(this.#state);
-      this.#say({ type: "hello", host, owner: currentOwner(), replaces, holds });
+      this.#say({ type: "hello", host, owner: currentOwner(), key: this.#key, replaces, holds });
     });
   }
 
@@ -168,7 +170,7 @@ export class Agent {
         this.#step({ type: "Settled", job, chunks: message.chunks });
         return;
       case "credit":
-        this.#step({ type: "Credited", job, bytes: message.bytes });
+        this.#step({ ...message, type: "Credited" });
         return;
       case "close":
         this.#forgetOpening(job);
@@ -203,6 +205,15 @@ export class Agent {
     this.#opening.delete(spec.job);
     this.#options.log(`refuses fit ${spec.job}: ${reason}`);
     this.#say({ type: "refused", job: spec.job, epoch, reason });
+  }
+
+  /** Others took what this host could have had: the head tries it again later. */
+  #ranOutOfMemory({ message: { spec, epoch } }: Opening, reason: string): void {
+    const { job } = spec;
+    this.#opening.delete(job);
+    this.#options.log(`has no memory for fit ${job}: ${reason}`);
+    const chunks = { start: 0, end: 1 };
+    this.#say({ type: "failed", job, epoch, chunks, failure: "outOfMemory", reason });
   }
 
   #stepStore(event: StoreEvent): void {
@@ -252,7 +263,8 @@ export class Agent {
       this.#jobs.set(id, job);
     } catch (error) {
       this.#stepStore({ type: "JobGone", job: roomOf(id, epoch) });
-      this.#refuse(opening, reasonOf(error));
+      if (error instanceof SystemMemoryError) this.#ranOutOfMemory(opening, error.message);
+      else this.#refuse(opening, reasonOf(error));
       return;
     }
     this.#opening.delete(id);

@@ -1,5 +1,5 @@
 export * from "./agent.ts";
-export { memoryNeeded } from "./agentJob.ts";
+export { chunksPerFrame, memoryNeeded } from "./agentJob.ts";
 export { boardBytes, ChunkBoard } from "./chunkBoard.ts";
 export * from "./hostLimits.ts";
 export type { ThreadJob } from "./threadMessages.ts";

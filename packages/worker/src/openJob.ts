@@ -52,6 +52,11 @@ export class OpenJob {
     return mayBeMore;
   }
 
+  /** Tells what it has done if that has waited long enough. */
+  reportIfDue(nowMs: number): void {
+    if (nowMs - this.#lastReceiptMs > receiptIntervalMs) this.#sendReceipt();
+  }
+
   #work(untilMs: number): boolean {
     for (;;) {
       const { generation } = this.#board;
@@ -67,7 +72,8 @@ export class OpenJob {
       const nowMs = performance.now();
       this.#computeMs += nowMs - begunMs;
       const hasRoom = !this.#board.finish(chunk, this.#slot) || this.#words.note(this.#slot, chunk);
-      if (!hasRoom || nowMs - this.#lastReceiptMs > receiptIntervalMs) this.#sendReceipt();
+      if (hasRoom) this.reportIfDue(nowMs);
+      else this.#sendReceipt();
       if (nowMs > untilMs) return true;
     }
   }

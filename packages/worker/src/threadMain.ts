@@ -62,6 +62,8 @@ function turn(): void {
   for (let nowMs = begunMs; nowMs < untilMs; ) {
     const job = share.next(ready);
     if (job === undefined) break;
+    // One that has no turn for long has chunks to report all the same.
+    for (const other of ready) if (other !== job) jobs.get(other)!.reportIfDue(nowMs);
     const mayBeMore = jobs.get(job)!.work(ready.size > 1 ? nowMs + turnMs : untilMs);
     if (!mayBeMore) ready.delete(job);
     const endedMs = performance.now();

@@ -71,7 +71,12 @@ export type AgentEvent =
       readonly bytes: number;
     }
   /** The driver took this much of the results. */
-  | { readonly type: "Credited"; readonly job: string; readonly bytes: number }
+  | {
+      readonly type: "Credited";
+      readonly job: string;
+      readonly epoch: number;
+      readonly bytes: number;
+    }
   /** The driver has these chunks, from here or from another host. */
   | { readonly type: "Settled"; readonly job: string; readonly chunks: Range }
   | {

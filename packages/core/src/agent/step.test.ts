@@ -77,7 +77,8 @@ describe("the host's half of the scheduler", () => {
     const sent: AgentEvent = { type: "RunSent", job: "j", epoch: 1, bytes: 60 };
     expect(step(state, sent)).toEqual([{ ...run, chunks: { start: 4, end: 8 } }]);
     expect(step(state, sent)).toEqual([]);
-    expect(step(state, { type: "Credited", job: "j", bytes: 60 })).toEqual([
+    expect(step(state, { type: "Credited", job: "j", epoch: 0, bytes: 60 })).toEqual([]);
+    expect(step(state, { type: "Credited", job: "j", epoch: 1, bytes: 60 })).toEqual([
       { type: "Gather", job: "j" },
     ]);
     expect(step(state, { type: "SendDue", job: "j" })).toEqual([
@@ -130,10 +131,9 @@ describe("the host's half of the scheduler", () => {
     step(state, { ...failure, ...tooLarge });
     const keeps = [{ start: 0, end: 10 }];
     const said = step(state, { type: "JobAdopted", job: "j", epoch: 7, keeps });
-    const ranges = [tooLarge.chunks];
     expect(said.slice(0, 2)).toEqual([
-      { type: "ReturnRanges", job: "j", epoch: 7, ranges, isRecall: false },
       { type: "ReportFailure", job: "j", epoch: 7, ...thrown, reason },
+      { type: "ReportFailure", job: "j", epoch: 7, ...tooLarge, reason },
     ]);
     expect(step(state, { type: "JobAdopted", job: "k", epoch: 2, keeps: [] })).toEqual([
       { type: "DeferJob", job: "k", epoch: 2 },
@@ -176,7 +176,7 @@ describe("the host's half of the scheduler", () => {
             { type: "Withdrawn", job: "j", ranges, purpose },
             { type: "SendDue", job: "j" },
             { type: "RunSent", job: "j", epoch, bytes: 50 },
-            { type: "Credited", job: "j", bytes: 50 },
+            { type: "Credited", job: "j", epoch, bytes: 50 },
             { type: "Settled", job: "j", chunks },
             { type: "HeadLost" },
             { type: "JobAdopted", job: "j", epoch: ++epoch, keeps: ranges },

@@ -78,7 +78,8 @@ function stepJob(
       return;
     case "Credited":
       // What was sent before this host was taken in anew counts no more, but may be credited still.
-      job.unsettledBytes = Math.max(0, job.unsettledBytes - event.bytes);
+      if (event.epoch !== job.epoch) return;
+      job.unsettledBytes -= event.bytes;
       sendNext(job, effects);
       return;
     case "Settled":
@@ -87,8 +88,7 @@ function stepJob(
     case "ExecutionFailed": {
       const { chunks, failure, reason } = event;
       report(job, { chunks, failure, reason }, effects);
-      if (failure === "outOfMemory") forget(job, chunks);
-      else job.failures.push({ chunks, failure, reason });
+      job.failures.push({ chunks, failure, reason });
       return;
     }
     case "JobClosed":

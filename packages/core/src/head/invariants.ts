@@ -1,7 +1,7 @@
 /** What must hold after every step, for tests and the simulator. */
 import { type HeadState, type JobState, priorityOf, slotLimitOf } from "./state.ts";
 
-/** Throws where the state contradicts itself: every chunk is pending, resting, settled, or held by one host (two where it has a copy). */
+/** Throws where the state contradicts itself: every chunk is pending, settled, or held by one host (two where it has a copy). */
 export function checkHeadInvariants(state: HeadState): void {
   for (const job of state.jobs.values()) checkJob(state, job);
   checkActors(state);
@@ -37,7 +37,9 @@ function checkJob(state: HeadState, job: JobState): void {
   for (const agent of job.hungry) {
     assertThat(job.assignments.has(agent), `job ${id} lets ${agent} wait, which has no part of it`);
   }
-  for (const agent of job.deferrals) {
+  for (const [agent, dueMs] of job.deferrals) {
+    assertThat(state.agents.has(agent), `job ${id} waits for room on ${agent}, which is not there`);
+    if (dueMs !== undefined) continue;
     const others = [...state.jobs.values()].filter((other) => other.assignments.has(agent));
     assertThat(others.length > 0, `job ${id} waits for room on ${agent}, which has no other job`);
   }
@@ -52,8 +54,7 @@ function checkJob(state: HeadState, job: JobState): void {
       assertThat(count === 2, `job ${id} has ${count} holders of chunk ${chunk} and its copy`);
     }
   }
-  const resting = job.delayed.reduce((sum, { range }) => sum + range.end - range.start, 0);
-  const total = leased - job.backedUp.size + job.pending.size + job.settled.size + resting;
+  const total = leased - job.backedUp.size + job.pending.size + job.settled.size;
   assertThat(
     total === job.request.chunkCount,
     `job ${id} accounts for ${total} of ${job.request.chunkCount} chunks`,

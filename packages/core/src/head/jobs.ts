@@ -1,6 +1,5 @@
 /** What happens to one job: submitted, settled range by range, refused, failed, complete. */
 import type { Range } from "../chunks.ts";
-import { RangeSet } from "../rangeSet.ts";
 import { transition } from "../transitions.ts";
 import { callReturned, dispatchCall, joinMailbox, leaveMailbox } from "./actors.ts";
 import type { HeadEffect, HeadEvent, MapRequest } from "./events.ts";
@@ -13,7 +12,13 @@ import {
   openEverywhere,
   openOn,
 } from "./leases.ts";
-import { driverGraceMs, endedJobsKept, memoryBackoffMs, memoryRetriesLimit } from "./limits.ts";
+import {
+  driverGraceMs,
+  endedJobsKept,
+  kernelFailuresLimit,
+  memoryBackoffMs,
+  memoryRetriesLimit,
+} from "./limits.ts";
 import { awaitObjects, objectMade, objectNotMade, promiseObject } from "./objects.ts";
 import { type JobState, jobsByPriority, jobTransitions, newJob } from "./state.ts";
 import { backUp, recallAnswered, recallFor } from "./steal.ts";
@@ -74,6 +79,7 @@ export function rangeSettled(turn: Turn, job: JobState, agent: string, chunks: R
   if (assignment === undefined) return;
   assignment.progressMs = turn.nowMs;
   assignment.isRecallFutile = false;
+  job.memoryFailures.delete(agent);
   const isHungry = job.hungry.has(agent);
   if (assignment.leased.size === 0 && !isHungry) lease(turn, job, agent);
   // It asked ahead of need, and there was nothing; now it is in need.
@@ -96,11 +102,6 @@ function settle(turn: Turn, job: JobState, chunks: Range, by: string | undefined
   // Whoever else holds them (a copy, or what a lost host had and is pending or leased again) no longer has to.
   pending.remove(chunks);
   backedUp.remove(chunks);
-  job.delayed = job.delayed.flatMap(({ range, dueMs }) => {
-    const rest = new RangeSet(range);
-    rest.remove(chunks);
-    return rest.ranges().map((left) => ({ range: left, dueMs }));
-  });
   for (const [agent, assignment] of assignments) {
     if (agent === by || assignment.leased.remove(chunks).length === 0) continue;
     confirm(agent);
@@ -145,38 +146,61 @@ export function rangeFailed(
 ): void {
   switch (event.failure) {
     case "application":
-      failJob(turn, job, event.reason);
+      kernelFailed(turn, job, event.agent, event.reason);
       return;
     case "executor":
       jobRefused(turn, job, event.agent, event.reason);
       return;
     case "outOfMemory":
-      delay(turn, job, event.agent, event.chunks, event.reason);
+      memoryRanOut(turn, job, event.agent, event.reason);
   }
 }
 
-/** Lets chunks rest that ran out of memory, twice as long each time; too often is too often. */
-function delay(turn: Turn, job: JobState, agent: string, chunks: Range, reason: string): void {
-  const assignment = job.assignments.get(agent)!;
-  if (++job.memoryFailures > memoryRetriesLimit) {
-    failJob(turn, job, `memory ran out ${job.memoryFailures} times: ${reason}`);
+/** What a task or a call does is its own; of a map's kernel another host is asked before it is believed to be at fault. */
+function kernelFailed(turn: Turn, job: JobState, agent: string, reason: string): void {
+  job.kernelFailures.add(agent);
+  const { makes, actor } = job.request;
+  const isMap = (makes ?? actor) === undefined;
+  const isBelieved = job.kernelFailures.size >= kernelFailuresLimit;
+  if (isMap && !isBelieved && othersMayRun(turn, job, agent)) jobRefused(turn, job, agent, reason);
+  else failJob(turn, job, reason);
+}
+
+function othersMayRun(turn: Turn, job: JobState, agent: string): boolean {
+  for (const { agent: other, isDraining } of turn.state.agents.values()) {
+    if (other !== agent && !isDraining && !job.refusals.has(other)) return true;
+  }
+  return false;
+}
+
+/** Lets a host rest that ran out of memory, twice as long each time; too often is too often. */
+function memoryRanOut(turn: Turn, job: JobState, agent: string, reason: string): void {
+  const failures = (job.memoryFailures.get(agent) ?? 0) + 1;
+  if (job.request.actor !== undefined) {
+    failJob(turn, job, reason);
     return;
   }
-  const dueMs = turn.nowMs + memoryBackoffMs * 2 ** (job.memoryFailures - 1);
-  for (const held of assignment.leased.remove(chunks)) {
-    const free = new RangeSet(held);
-    for (const copied of job.backedUp.remove(held)) free.remove(copied);
-    for (const range of free.ranges()) job.delayed.push({ range, dueMs });
+  if (failures > memoryRetriesLimit) {
+    jobRefused(turn, job, agent, `memory ran out ${failures} times: ${reason}`);
+    return;
   }
-  note(turn, job, `${agent} ran out of memory; its chunks rest until ${dueMs}`);
-  if (assignment.leased.size === 0) lease(turn, job, agent);
+  job.memoryFailures.set(agent, failures);
+  const restMs = memoryBackoffMs * 2 ** (failures - 1);
+  dropAssignment(turn, job, agent);
+  note(turn, job, `${agent} ran out of memory and rests for ${restMs / 1000} s: ${reason}`);
+  turn.effects.push({ type: "CloseJob", agent, job: job.request.job });
+  freeRoom(turn, [agent]);
+  job.deferrals.set(agent, turn.nowMs + restMs);
+  openEverywhere(turn, job);
+  feed(turn, job);
+  feedOutranked(turn, job);
 }
 
 export function jobDeferred(turn: Turn, job: JobState, agent: string): void {
   dropAssignment(turn, job, agent);
   note(turn, job, `${agent} has no room for it beside its other jobs`);
   // The job it has no room beside may have ended while the word was under way: then there is room already.
-  if (hasAssignment(turn, agent)) job.deferrals.add(agent);
+  if (hasAssignment(turn, agent)) job.deferrals.set(agent, undefined);
   openEverywhere(turn, job);
   feed(turn, job);
   feedOutranked(turn, job);
@@ -261,15 +285,13 @@ export function tickJob(turn: Turn, job: JobState): void {
   }
   const wasPatient = job.request.patienceMs !== undefined && job.assignments.size === 0;
   if (wasPatient && failIfNobodyCan(turn, job)) return;
-  if (job.delayed.length > 0) {
-    const due = job.delayed.filter(({ dueMs }) => dueMs <= turn.nowMs);
-    job.delayed = job.delayed.filter(({ dueMs }) => dueMs > turn.nowMs);
-    for (const { range } of due) job.pending.add(range);
-    feed(turn, job);
+  for (const [agent, dueMs] of [...job.deferrals]) {
+    if (dueMs === undefined || dueMs > turn.nowMs) continue;
+    job.deferrals.delete(agent);
+    openOn(turn, job, turn.state.agents.get(agent)!);
   }
   // While nobody takes results, every host looks slow.
-  const isQuiet = job.driverAwayMs !== undefined || job.delayed.length > 0;
-  if (job.request.actor !== undefined || isQuiet) return;
+  if (job.request.actor !== undefined || job.driverAwayMs !== undefined) return;
   // Who had nothing to hand back before may have now.
   recallFor(turn, job);
   backUp(turn, job);

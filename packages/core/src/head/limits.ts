@@ -21,11 +21,14 @@ export const slowAfterMs = 1_000;
 /** A job whose driver cannot be reached is kept this long. */
 export const driverGraceMs = 20_000;
 
-/** Chunks that ran out of memory are tried again so often... */
+/** A host on which a job ran out of memory is tried again so often... */
 export const memoryRetriesLimit = 5;
 
 /** ...after this long, twice as long each time. */
 export const memoryBackoffMs = 1_000;
+
+/** A job whose kernel fails ends when this many hosts say so, or all that could run it: one alone may be broken. */
+export const kernelFailuresLimit = 2;
 
 /** A sentence of `why` lists this many hosts or jobs. */
 export const listedLimit = 10;

@@ -63,15 +63,16 @@ export interface JobState {
   readonly hungry: Set<string>;
   /** Agents that cannot run it, with their reasons. */
   readonly refusals: Map<string, string>;
-  /** Agents that have no room for it until another job of theirs ends. */
-  readonly deferrals: Set<string>;
+  /** Agents that have no room for it: until another job of theirs ends, or, with a time, until then at the latest. */
+  readonly deferrals: Map<string, number | undefined>;
+  /** How often memory ran out there, since the agent settled something. */
+  readonly memoryFailures: Map<string, number>;
+  /** Agents whose kernel failed. */
+  readonly kernelFailures: Set<string>;
   /** Chunks that two hosts hold. */
   readonly backedUp: RangeSet;
   /** At index k: chunks lost with more than k hosts. */
   readonly losses: RangeSet[];
-  /** Chunks that may not be tried before `dueMs`. */
-  delayed: { readonly range: Range; readonly dueMs: number }[];
-  memoryFailures: number;
   /** Objects that it waits for. */
   readonly missing: Set<string>;
   /** Recalls that are not answered. */
@@ -160,11 +161,11 @@ export function newJob(request: MapRequest, nowMs: number): JobState {
     slotsGranted: 0,
     hungry: new Set(),
     refusals: new Map(),
-    deferrals: new Set(),
+    deferrals: new Map(),
+    memoryFailures: new Map(),
+    kernelFailures: new Set(),
     backedUp: new RangeSet(),
     losses: [],
-    delayed: [],
-    memoryFailures: 0,
     missing: new Set(),
     recallsOpen: 0,
     counts: { lost: 0, stolen: 0, backups: 0 },

@@ -357,15 +357,68 @@ describe("the head's scheduler", () => {
     expect(failure).toMatchObject({ type: "FailJob" });
   });
 
-  it("lets chunks rest that ran out of memory", () => {
+  it("lets a host rest that ran out of memory, twice as long each time, and in the end does without it", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });
     step(state, { type: "JobSubmitted", request: job(1) });
     const chunks = { start: 0, end: 1 };
     const failed = { agent: "a", job: "j", chunks, failure: "outOfMemory", reason: "x" } as const;
-    expect(step(state, { type: "RangeFailed", ...failed })).toEqual([]);
-    expect(step(state, { type: "Tick" }, 999)).toEqual([]);
-    expect(typesOf(step(state, { type: "Tick" }, 1000))).toEqual(["Lease"]);
+    let nowMs = 0;
+    for (const restMs of [1_000, 2_000, 4_000, 8_000, 16_000]) {
+      const closed = step(state, { type: "RangeFailed", ...failed }, nowMs);
+      expect(typesOf(closed)).toEqual(["CloseJob"]);
+      expect(step(state, { type: "Tick" }, nowMs + restMs - 1)).toEqual([]);
+      nowMs += restMs;
+      expect(typesOf(step(state, { type: "Tick" }, nowMs))).toEqual(["OpenJob", "Lease"]);
+    }
+    expect(step(state, { type: "RangeFailed", ...failed }, nowMs).at(-1)).toEqual({
+      type: "FailJob",
+      job: "j",
+      reason: "no worker can run this fit: memory ran out 6 times: x",
+    });
+  });
+
+  it("gives what a host without memory had to others at once", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "AgentJoined", agent: "b", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(2) });
+    step(state, { type: "RangeSettled", agent: "b", job: "j", chunks: { start: 1, end: 2 } });
+    const chunks = { start: 0, end: 1 };
+    const failed = { agent: "a", job: "j", chunks, failure: "outOfMemory", reason: "x" } as const;
+    expect(step(state, { type: "RangeFailed", ...failed })).toMatchObject([
+      { type: "CloseJob", agent: "a" },
+      { type: "Lease", agent: "b", chunks },
+    ]);
+  });
+
+  it("asks a second host before it believes that a map's kernel fails, where there is one", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(2) });
+    const first = { start: 0, end: 1 };
+    const failed = { job: "j", chunks: first, failure: "application", reason: "x" } as const;
+    step(state, { type: "AgentJoined", agent: "b", slots: 1 });
+    expect(step(state, { type: "RangeFailed", agent: "a", ...failed })).toMatchObject([
+      { type: "CloseJob", agent: "a" },
+    ]);
+    expect(state.jobs.has("j")).toBe(true);
+    expect(step(state, { type: "RangeFailed", agent: "b", ...failed }).at(-1)).toMatchObject({
+      type: "FailJob",
+      reason: "x",
+    });
+  });
+
+  it("believes the only host there is", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(2) });
+    const chunks = { start: 0, end: 1 };
+    const failed = { agent: "a", job: "j", chunks, failure: "application", reason: "x" } as const;
+    expect(step(state, { type: "RangeFailed", ...failed }).at(-1)).toMatchObject({
+      type: "FailJob",
+      reason: "x",
+    });
   });
 
   it("says at once that a job is too large for every host", () => {

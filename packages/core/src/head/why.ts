@@ -61,12 +61,8 @@ function whyJob(state: HeadState, job: JobState, nowMs: number): string {
   }
   if (job.missing.size > 0) return `It waits for ${list("object", [...job.missing])} to be made.`;
   if (job.request.actor !== undefined) return whyCall(state, job, job.request.actor);
-  if (job.assignments.size === 0) return whyUnassigned(state, job);
-  const leased = job.request.chunkCount - job.settled.size - job.pending.size - resting(job);
-  if (job.delayed.length > 0) {
-    const dueMs = Math.min(...job.delayed.map((delay) => delay.dueMs)) - nowMs;
-    return `It waits ${seconds(dueMs)} before it tries ${chunks(resting(job))} again that ran out of memory; ${progress}.`;
-  }
+  if (job.assignments.size === 0) return whyUnassigned(state, job, nowMs);
+  const leased = job.request.chunkCount - job.settled.size - job.pending.size;
   const rival = rivalOf(state, job);
   if (leased === 0 && rival !== undefined) {
     return `It waits for job ${rival}, which has a higher priority; ${progress}.`;
@@ -86,7 +82,7 @@ function whyJob(state: HeadState, job: JobState, nowMs: number): string {
   return `It waits for the last ${chunks(leased)}${copies}: ${who}, the slowest with no news for ${seconds(nowMs - oldestMs)}; ${progress}.`;
 }
 
-function whyUnassigned(state: HeadState, job: JobState): string {
+function whyUnassigned(state: HeadState, job: JobState, nowMs: number): string {
   if (state.agents.size === 0) {
     return "It waits for a worker: none has joined. Start one with `runtime join`.";
   }
@@ -94,6 +90,10 @@ function whyUnassigned(state: HeadState, job: JobState): string {
     const { agent } = host;
     const refusal = job.refusals.get(agent);
     if (refusal !== undefined) return `${agent} cannot run it (${refusal})`;
+    const dueMs = job.deferrals.get(agent);
+    if (dueMs !== undefined) {
+      return `${agent} ran out of memory and is tried again in ${seconds(dueMs - nowMs)}`;
+    }
     if (job.deferrals.has(agent)) {
       const others = [...state.jobs.values()].filter((other) => other.assignments.has(agent));
       return `${agent} has no room for it beside ${list(
@@ -162,8 +162,6 @@ function rivalOf(state: HeadState, job: JobState): string | undefined {
   return undefined;
 }
 
-const resting = (job: JobState) =>
-  job.delayed.reduce((sum, { range }) => sum + range.end - range.start, 0);
 const chunks = (count: number) => counted(count, "chunk");
 const seconds = (ms: number) => `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
 

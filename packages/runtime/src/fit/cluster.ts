@@ -59,7 +59,8 @@ class ClusterFit {
   #workers = { slots: 0, agents: 0, deferred: 0, physicalCores: 0 };
   #mostSlots = 0;
   #mostCores = 0;
-  #waitTimer: NodeJS.Timeout | undefined;
+  /** Whom it waits for, and not for ever. */
+  #wait: { readonly whom: "head" | "worker"; readonly timer: NodeJS.Timeout } | undefined;
   #seconds = { compute: 0, copy: 0 };
   #retried = 0;
   #beganMs = 0;
@@ -110,7 +111,7 @@ class ClusterFit {
       return this.#report();
     } finally {
       this.#ended = true;
-      clearTimeout(this.#waitTimer);
+      this.#waitFor(undefined);
       signal?.removeEventListener("abort", onAbort);
       stopListening();
     }
@@ -139,8 +140,15 @@ class ClusterFit {
     this.#workers = { ...this.#workers, slots: 0, agents: 0, deferred: 0 };
     this.#task.progress.waitsFor = "head";
     this.#task.progress.update(this.#stored.size, 0);
-    clearTimeout(this.#waitTimer);
-    this.#waitTimer = setTimeout(() => this.#headLost(reason), this.#waitSeconds * 1000);
+    this.#waitFor("head", () => this.#headLost(reason));
+  }
+
+  /** Begins to wait, unless it waits for the same already; `giveUp` is called when it has waited long enough. */
+  #waitFor(whom: "head" | "worker" | undefined, giveUp: () => void = () => {}): void {
+    if (this.#wait?.whom === whom) return;
+    clearTimeout(this.#wait?.timer);
+    const timeoutMs = this.#waitSeconds * 1000;
+    this.#wait = whom && { whom, timer: setTimeout(giveUp, timeoutMs) };
   }
 
   #headLost(reason: string): void {
@@ -205,21 +213,23 @@ class ClusterFit {
 
   /** Gives up when nobody has worked for the fit for too long. */
   #waitForWorkers(): void {
-    clearTimeout(this.#waitTimer);
-    if (this.#workers.agents + this.#workers.deferred > 0 || this.#ended) return;
-    this.#waitTimer = setTimeout(() => {
-      const { job } = this.#spec;
-      this.#cluster.send({ type: "cancel", job, reason: "no worker came" });
-      const what =
-        this.#mostSlots === 0
-          ? `No worker has joined the head within ${this.#waitSeconds} s`
-          : `The last worker of this fit was lost and none has come within ${this.#waitSeconds} s`;
-      this.#reject(
-        new FitError(
-          `${what}: start one with \`runtime join\`, or wait longer with --wait SECONDS.`,
-        ),
-      );
-    }, this.#waitSeconds * 1000);
+    if (this.#ended) return;
+    const hasSome = this.#workers.agents + this.#workers.deferred > 0;
+    this.#waitFor(hasSome ? undefined : "worker", () => this.#noWorkerCame());
+  }
+
+  #noWorkerCame(): void {
+    this.#cluster.send({ type: "cancel", job: this.#spec.job, reason: "no worker came" });
+    const what =
+      this.#mostSlots === 0
+        ? `No worker has joined the head within ${this.#waitSeconds} s`
+        : `The last worker of this fit was lost and none has come within ${this.#waitSeconds} s`;
+    this.#reject(
+      new FitError(
+        `${what}: start one with \`runtime join\`, or wait longer with --wait SECONDS.`,
+        { keepsLedger: this.#mostSlots > 0 },
+      ),
+    );
   }
 
   async #serveBlocks(): Promise<void> {
@@ -255,7 +265,7 @@ class ClusterFit {
   }
 
   #store(message: ResultMessage, payload: Uint8Array): void {
-    const { agent, job, voxels, completes, timings } = message;
+    const { agent, job, epoch, voxels, completes, timings } = message;
     const begunMs = performance.now();
     this.#firstMs ||= begunMs;
     this.#seconds.compute += timings.computeSeconds;
@@ -278,7 +288,7 @@ class ClusterFit {
     // A piece of the run that came damaged keeps the run from being settled.
     const settled = completes !== undefined && this.#isWhole(completes) ? completes : undefined;
     if (settled !== undefined) this.#settled(settled);
-    this.#cluster.send({ type: "stored", agent, job, bytes, settled });
+    this.#cluster.send({ type: "stored", agent, job, epoch, bytes, settled });
     this.#task.progress.update(this.#stored.size, this.#workers.slots);
   }
 

@@ -56,6 +56,7 @@ export class AgentPeer {
     const record = {
       session: this.#session,
       host,
+      key: hello.key,
       busySlots: new Map(),
       objectBytes: 0,
       objects: 0,
@@ -71,10 +72,8 @@ export class AgentPeer {
   }
 
   /** The name under which the head still has this process; a stranger's is not taken for it. */
-  #earlierSelf({ replaces, host }: Hello): string | undefined {
-    const earlier = this.#desk.agents.get(replaces ?? "")?.host;
-    const isSame = earlier?.pid === host.pid && earlier.machine === host.machine;
-    return isSame ? replaces : undefined;
+  #earlierSelf({ replaces, key }: Hello): string | undefined {
+    return this.#desk.agents.get(replaces ?? "")?.key === key ? replaces : undefined;
   }
 
   /** Its earlier self is forgotten without a word to the scheduler, which hears of both at once. */
@@ -164,10 +163,7 @@ export class AgentPeer {
         return;
       case "failed": {
         if (this.#epochOf(agent, message.job) !== message.epoch) return;
-        log(`fit ${message.job} failed on ${worker}: ${message.reason}`);
-        const reason = `chunk ${message.chunks.start} failed on ${worker}: ${message.reason}`;
-        apply({ ...message, type: "RangeFailed", agent, reason });
-        tellWorkers();
+        this.#failed(agent, message);
         return;
       }
       case "deferred":
@@ -183,13 +179,23 @@ export class AgentPeer {
     }
   }
 
+  #failed(agent: string, message: Extract<FromAgent, { type: "failed" }>): void {
+    const { apply, log, tellWorkers } = this.#desk;
+    const { job, failure, chunks } = message;
+    const where = failure === "application" ? `chunk ${chunks.start} failed on` : "on";
+    const reason = `${where} ${this.#name}: ${message.reason}`;
+    log(`fit ${job}: ${reason}`);
+    apply({ ...message, type: "RangeFailed", agent, reason });
+    tellWorkers();
+  }
+
   #epochOf(agent: string, job: string): number | undefined {
     return this.#desk.state.jobs.get(job)?.assignments.get(agent)?.epoch;
   }
 
   /**
    * Whether a result holds something that its sender was leased. What is settled already (somebody else was first)
-   * is credited and dropped; what was never leased closes the session.
+   * is credited and dropped; what was never leased, or is more than its window, closes the session.
    */
   #isResultExpected(agent: string, job: HeadJob, message: Result, payloadBytes: number): boolean {
     const { spec } = job;
@@ -214,8 +220,12 @@ export class AgentPeer {
       }
       leased += here;
     }
-    if (leased > 0) return true;
-    this.#desk.toAgent(agent, { type: "credit", job: message.job, bytes: payloadBytes });
+    const { job: id, epoch } = message;
+    if (leased > 0) {
+      job.windows.relay(agent, epoch, payloadBytes);
+      return true;
+    }
+    this.#desk.toAgent(agent, { type: "credit", job: id, epoch, bytes: payloadBytes });
     return false;
   }
 }

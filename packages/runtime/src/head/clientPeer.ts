@@ -110,9 +110,16 @@ export class ClientPeer {
         return;
       }
       case "stored":
-        toAgent(message.agent, { type: "credit", job: id, bytes: message.bytes });
-        if (message.settled === undefined) return;
-        apply({ type: "RangeSettled", agent: message.agent, job: id, chunks: message.settled });
+        this.#stored(job, message);
+    }
+  }
+
+  #stored(job: HeadJob, message: Extract<FromClient, { type: "stored" }>): void {
+    const { agent, job: id, epoch, bytes, settled } = message;
+    job.windows.credit(agent, epoch, bytes);
+    this.#desk.toAgent(agent, { type: "credit", job: id, epoch, bytes });
+    if (settled !== undefined) {
+      this.#desk.apply({ type: "RangeSettled", agent, job: id, chunks: settled });
     }
   }
 

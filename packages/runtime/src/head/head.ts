@@ -179,9 +179,11 @@ export class Head implements Desk {
     }
   }
 
-  #open(effect: Extract<HeadEffect, { type: "OpenJob" }>, { spec, parameters }: HeadJob): void {
+  #open(effect: Extract<HeadEffect, { type: "OpenJob" }>, job: HeadJob): void {
+    const { spec, parameters } = job;
     const share = Math.ceil(resultWindowsBytes / this.agents.size);
     const windowBytes = Math.min(resultWindowBytes, share);
+    job.windows.grant(effect.agent, windowBytes);
     this.toAgent(effect.agent, { ...effect, type: "open", spec, windowBytes }, parameters);
   }
 

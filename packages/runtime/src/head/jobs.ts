@@ -3,6 +3,7 @@ import { type JobState, type MapRequest, type Range, voxelsOfChunks } from "@fas
 import type { ClusterStatus, JobSpec, Session } from "@fascicle/transport";
 import { memoryNeeded } from "@fascicle/worker";
 import { BlockLedger } from "./blockLedger.ts";
+import { ResultWindows } from "./resultWindows.ts";
 
 /** The scheduler's entry for a fit. */
 export function requestOf(spec: JobSpec, settled: readonly Range[]): MapRequest {
@@ -20,6 +21,7 @@ export class HeadJob {
   client: Session | undefined;
   readonly submittedMs = Date.now();
   readonly blocks: BlockLedger;
+  readonly windows: ResultWindows;
   readonly #voxelsByAgent = new Map<string, number>();
 
   constructor(spec: JobSpec, parameters: Uint8Array, key: string, client: Session | undefined) {
@@ -28,6 +30,7 @@ export class HeadJob {
     this.parameters = parameters;
     this.client = client;
     this.blocks = new BlockLedger(spec);
+    this.windows = new ResultWindows(spec);
   }
 
   /** Takes an agent's count of voxels fitted; the sum over agents goes to the driver. */
@@ -39,6 +42,7 @@ export class HeadJob {
   agentLeft(agent: string): void {
     this.#voxelsByAgent.delete(agent);
     this.blocks.agentLeft(agent);
+    this.windows.agentLeft(agent);
   }
 
   voxelsFitted(): number {

@@ -7,6 +7,8 @@ import type { HeadJob } from "./jobs.ts";
 export interface AgentRecord {
   readonly session: Session;
   readonly host: HostInfo;
+  /** What it proves by that it is the same worker when it comes back under another name. */
+  readonly key: string;
   readonly busySlots: Map<string, number>;
   objectBytes: number;
   objects: number;
