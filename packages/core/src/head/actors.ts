@@ -124,7 +124,7 @@ export function dispatchCall(turn: Turn, id: string): void {
   if (actor === undefined || actor.phase !== "alive" || actor.isBusy) return;
   const call = turn.state.jobs.get(actor.mailbox[0]);
   const host = turn.state.agents.get(actor.agent!);
-  if (call?.phase !== "open" || host?.phase !== "ready") return;
+  if (call?.phase !== "open" || host?.phase !== "ready" || call.deferrals.has(host.agent)) return;
   if (host.isDraining) {
     moveActor(turn, actor);
     return;

@@ -201,6 +201,10 @@ export function jobDeferred(turn: Turn, job: JobState, agent: string): void {
   note(turn, job, `${agent} has no room for it beside its other jobs`);
   // The job it has no room beside may have ended while the word was under way: then there is room already.
   if (hasAssignment(turn, agent)) job.deferrals.set(agent, undefined);
+  if (job.request.actor !== undefined) {
+    callReturned(turn, job, job.request.actor);
+    return;
+  }
   openEverywhere(turn, job);
   feed(turn, job);
   feedOutranked(turn, job);
@@ -253,7 +257,9 @@ export function freeRoom(turn: Turn, agents: Iterable<string>): void {
   for (const job of jobsByPriority(turn.state)) {
     for (const agent of freed) {
       const host = turn.state.agents.get(agent);
-      if (job.deferrals.delete(agent) && host !== undefined) openOn(turn, job, host);
+      if (!job.deferrals.delete(agent) || host === undefined) continue;
+      if (job.request.actor === undefined) openOn(turn, job, host);
+      else dispatchCall(turn, job.request.actor);
     }
   }
 }

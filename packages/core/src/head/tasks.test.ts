@@ -89,6 +89,20 @@ describe("actors", () => {
     expect([state.actors.size, state.jobs.size]).toEqual([0, 0]);
   });
 
+  it("keep a call that their host has no room for until another job there ends", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 2 });
+    step(state, { type: "JobSubmitted", request: job(1) });
+    step(state, { type: "ActorRequested", actor: "c", restarts: 0 });
+    step(state, { type: "ActorStarted", agent: "a", actor: "c", incarnation: 1 });
+    step(state, { type: "JobSubmitted", request: call("1") });
+    expect(leases(step(state, { type: "JobDeferred", agent: "a", job: "1" }))).toEqual([]);
+    const ended = step(state, { type: "RangeSettled", agent: "a", job: "j", chunks: first });
+    expect(leases(ended)).toEqual(["1"]);
+    const last = step(state, { type: "RangeSettled", agent: "a", job: "1", chunks: first });
+    expect(last).toContainEqual(expect.objectContaining({ type: "CompleteJob", job: "1" }));
+  });
+
   it("leave no call behind on the host where they crashed", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });

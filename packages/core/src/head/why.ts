@@ -111,6 +111,8 @@ function whyCall(state: HeadState, job: JobState, id: string): string {
   const before = actor?.mailbox.indexOf(job.request.job) ?? 0;
   if (before > 0) return `It waits for the ${counted(before, "call")} of actor ${id} before it.`;
   if (actor?.isBusy) return `It is being run by actor ${id}.`;
+  const [crowded] = job.deferrals.keys();
+  if (crowded !== undefined) return `It waits for room on ${crowded}, where actor ${id} lives.`;
   return `It waits for actor ${id}. ${whyActor(state, id)}`;
 }
 

@@ -1,9 +1,9 @@
 /**
  * Where this user's ledgers are: they lie beside outputs all over the disk, and `status` and `gc` must find those
- * whose process died. One small file a ledger, in the state directory; whoever looks strikes out what is gone.
+ * whose process died. One link a ledger, in the state directory; whoever looks strikes out what is gone.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { removeIfEmpty, stateHome } from "../head/discovery.ts";
 
@@ -16,9 +16,10 @@ const entryOf = (path: string) =>
 export function noteLedger(path: string): void {
   try {
     mkdirSync(folder(), { recursive: true, mode: 0o700 });
-    writeFileSync(entryOf(path), resolve(path), { mode: 0o600 });
+    // A link is there whole or not at all, whenever its maker is killed.
+    symlinkSync(resolve(path), entryOf(path));
   } catch {
-    // The ledger does its work all the same.
+    // It is noted already, or the ledger does its work all the same.
   }
 }
 
@@ -32,7 +33,7 @@ export function forgetLedger(path: string): void {
 /** All that were noted and not forgotten, whether they are still there or not. */
 export function notedLedgers(): string[] {
   try {
-    return readdirSync(folder()).map((name) => readFileSync(join(folder(), name), "utf8"));
+    return readdirSync(folder()).map((name) => readlinkSync(join(folder(), name)));
   } catch {
     return [];
   }
