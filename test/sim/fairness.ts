@@ -1,10 +1,13 @@
 /** Slot time of jobs that share hosts as equals, while both have work there. */
 import type { ThreadJob } from "./threads.ts";
 
-/** How far the shares of two equals may lie apart. */
-const toleratedDifference = 0.25;
+/** How far apart the shares of two equals may lie, of the time of both, beside what rounding makes of them... */
+const toleratedDifference = 0.05;
 
-/** Shares are judged over times that are this much longer than what rounding to whole chunks makes of them. */
+/** ...which is a chunk of each thread when its time begins, and one when it ends... */
+const toleratedRoundings = 2;
+
+/** ...and must be little of the time that is judged. */
 const roundingsNeeded = 10;
 
 /** Whether two jobs of a host want all that they may have, and have the same rights. */
@@ -26,11 +29,14 @@ interface Rivalry {
 export class FairnessBook {
   /** By host: as long as neither had too little. */
   readonly #open = new Map<string, Rivalry>();
+  /** Hosts that stood still: a chunk of that time costs its job more than it was worth, and is made up for later. */
+  readonly #unjudged = new Set<string>();
   readonly #judged: string[] = [];
   pairsJudged = 0;
 
   /** A thread of a host was this long with one of two jobs, and had had the choice when it began. */
   spent(host: string, job: ThreadJob, jobs: readonly ThreadJob[], slotMs: number): void {
+    if (this.#unjudged.has(host)) return;
     const [one, other] = jobs;
     let rivalry = this.#open.get(host);
     if (rivalry === undefined) {
@@ -42,6 +48,12 @@ export class FairnessBook {
     rivalry.ms[rivalry.names.indexOf(job.plan.id)] += slotMs;
   }
 
+  /** A host stands still. */
+  paused(host: string): void {
+    this.interrupted(host);
+    this.#unjudged.add(host);
+  }
+
   /** One of the jobs of a host ran out of chunks there, ended, or got a third beside it. */
   interrupted(host: string): void {
     const rivalry = this.#open.get(host);
@@ -51,7 +63,8 @@ export class FairnessBook {
     const sumMs = ms[0] + ms[1];
     if (sumMs < roundingsNeeded * roundingMs) return;
     this.pairsJudged++;
-    if (Math.abs(ms[0] - ms[1]) <= toleratedDifference * Math.max(ms[0], ms[1])) return;
+    const toleratedMs = toleratedDifference * sumMs + toleratedRoundings * roundingMs;
+    if (Math.abs(ms[0] - ms[1]) <= toleratedMs) return;
     const shares = ms.map((value) => `${Math.round((100 * value) / sumMs)} %`).join(" and ");
     this.#judged.push(`${names[0]} and ${names[1]} had ${shares} of the slot time of ${host}`);
   }

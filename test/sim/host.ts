@@ -138,6 +138,11 @@ export class HostProcess extends ClientProcess implements ThreadsUser, RoomKeepe
     }
   }
 
+  override pause(): void {
+    super.pause();
+    this.world.referee.fairness.paused(this.name);
+  }
+
   override kill(): void {
     if (this.state === "dead") return;
     super.kill();
