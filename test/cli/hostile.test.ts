@@ -269,6 +269,21 @@ describe("a driver that lies", () => {
     await honestFitHolds();
   });
 
+  it("that comes late in an older session does not take the fit from the later one", async () => {
+    const older = await intrude("client");
+    const later = await intrude("client");
+    const mine = spec({ job: "mine" });
+    later.connection.send(mine);
+    const isSubmitted = async () =>
+      JSON.parse((await home.run(["status", "--json"])).stdout).jobs.length > 0;
+    while (!(await isSubmitted())) await sleep(50);
+    older.connection.send(mine);
+    await sleep(300);
+    later.connection.send({ type: "cancel", job: "mine", reason: "enough" });
+    while (await isSubmitted()) await sleep(50);
+    expect([older.connection.isOpen, later.connection.isOpen]).toEqual([true, true]);
+  });
+
   it("about whose a fit is does not get it", async () => {
     const mine = await intrude("client");
     mine.connection.send(spec({ job: "mine" }));

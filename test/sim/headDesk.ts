@@ -51,6 +51,8 @@ export class HeadDesk {
   readonly #world: World;
   readonly #journal: Journal;
   readonly state: HeadState = emptyHeadState();
+  /** By driver: its latest session that was heard. */
+  readonly #latest = new Map<string, Session>();
   readonly #jobs = new Map<string, RelayedJob>();
   readonly #remembered: HostWord[] = [];
   #steps = 0;
@@ -177,6 +179,7 @@ export class HeadDesk {
   }
 
   fromDriver(session: Session, message: FromDriver): void {
+    if (this.#isSuperseded(session, message)) return;
     switch (message.type) {
       case "submit":
         this.#submit(session, message.plan, message.settled);
@@ -219,6 +222,22 @@ export class HeadDesk {
       case "cancel":
         this.apply({ type: "JobCancelled", job: message.job, reason: message.reason });
     }
+  }
+
+  /**
+   * Objects, actors and tasks belong to a driver, and it has said later what it wants of them: what an older session
+   * still brings would undo that. A map has a driver of its own, whom `submit` compares.
+   */
+  #isSuperseded(session: Session, message: FromDriver): boolean {
+    const { object, actor, job, plan } = message as {
+      readonly [name in "object" | "actor" | "job"]?: string;
+    } & { readonly plan?: JobPlan };
+    if (plan?.needsSignals) return false;
+    const [driver] = (object ?? actor ?? job ?? plan!.id).split(".");
+    const latest = this.#latest.get(driver);
+    if (latest !== undefined && isLater(latest, session)) return true;
+    this.#latest.set(driver, session);
+    return false;
   }
 
   #submit(session: Session, plan: JobPlan, settled: readonly Range[]): void {

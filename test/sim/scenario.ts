@@ -137,6 +137,8 @@ class WorkMaker {
   #workMs = 0;
   #slowestMs = 0;
   #killers = 0;
+  /** Actors keep their slots: on the host that stays whatever happens, one is left for everything else. */
+  #actorsLeft: number;
   /** What results take where they wait for the window of one host. */
   #wireMs = 0;
 
@@ -146,6 +148,7 @@ class WorkMaker {
     this.#roundTripMs = 4 * network.latencyMs.high + 50;
     this.#size = size;
     this.#hosts = hosts;
+    this.#actorsLeft = hosts[0].slots - 1;
     this.#speed = Math.min(...hosts.map(({ speed }) => speed));
     if (size === "usual") this.#kind = random.pick(["maps", "maps", "maps", "tasks", "mixed"]);
     else this.#kind = size === "duel" ? "duel" : "maps";
@@ -280,7 +283,8 @@ class WorkMaker {
 
   #calls(driver: string, actions: DriverAction[]): void {
     const random = this.#random;
-    for (let i = random.whole(0, 4); i > 0; i--) {
+    for (let i = random.whole(0, 4); i > 0 && this.#actorsLeft > 0; i--) {
+      this.#actorsLeft--;
       const actor = `${driver}.a${i}`;
       const atMs = random.between(0, 2_000);
       actions.push({ atMs, kind: "request", actor, restarts: random.pick([0, 1, 5]) });

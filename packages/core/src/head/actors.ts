@@ -2,8 +2,8 @@
 
 import { Story } from "../story.ts";
 import { transition } from "../transitions.ts";
-import { failJob } from "./jobs.ts";
-import { addAssignment, dropAssignment, grant } from "./leases.ts";
+import { closeEverywhere, failJob } from "./jobs.ts";
+import { addAssignment, grant } from "./leases.ts";
 import {
   type ActorState,
   type AgentState,
@@ -94,12 +94,8 @@ export function loseActor(turn: Turn, actor: ActorState, reason: string, costs: 
 
 /** A call was under way when its actor died: nobody knows how far it came, so it is made again only if that was asked for. */
 function loseCall(turn: Turn, actor: ActorState, call: JobState, reason: string): void {
-  for (const agent of [...call.assignments.keys()]) {
-    dropAssignment(turn, call, agent);
-    // Where the actor alone died, its host still has the call.
-    if (!turn.state.agents.has(agent)) continue;
-    turn.effects.push({ type: "CloseJob", agent, job: call.request.job });
-  }
+  // Where the actor alone died, its host still has the call.
+  closeEverywhere(turn, call);
   if (call.counts.lost > (call.request.retries ?? 0)) {
     failJob(turn, call, `actor ${actor.actor} died under this call: ${reason}`);
   }
@@ -140,10 +136,7 @@ export function dispatchCall(turn: Turn, id: string): void {
 
 /** The host handed a call back before it began. */
 export function callReturned(turn: Turn, call: JobState, id: string): void {
-  for (const agent of [...call.assignments.keys()]) {
-    dropAssignment(turn, call, agent);
-    turn.effects.push({ type: "CloseJob", agent, job: call.request.job });
-  }
+  closeEverywhere(turn, call);
   // It had not begun: that costs no try.
   call.counts.lost = Math.max(0, call.counts.lost - 1);
   const actor = turn.state.actors.get(id)!;

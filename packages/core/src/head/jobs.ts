@@ -59,11 +59,20 @@ export function block(turn: Turn, job: JobState, object: string): void {
   if (job.phase === "blocked") return;
   job.phase = transition(jobTransitions, job.phase, "block", nameOf(job), job.story);
   note(turn, job, `waits for object ${object}, which was lost`);
-  for (const agent of [...job.assignments.keys()]) {
+  closeEverywhere(turn, job);
+  feedOutranked(turn, job);
+}
+
+/** Takes a job that goes on later from the hosts that have it: what that leaves is room for others. */
+export function closeEverywhere(turn: Turn, job: JobState): void {
+  const agents = [...job.assignments.keys()].filter((agent) => {
     dropAssignment(turn, job, agent);
+    return turn.state.agents.has(agent);
+  });
+  for (const agent of agents) {
     turn.effects.push({ type: "CloseJob", agent, job: job.request.job });
   }
-  feedOutranked(turn, job);
+  freeRoom(turn, agents);
 }
 
 export function rangeSettled(turn: Turn, job: JobState, agent: string, chunks: Range): void {
@@ -201,6 +210,7 @@ export function jobDeferred(turn: Turn, job: JobState, agent: string): void {
   note(turn, job, `${agent} has no room for it beside its other jobs`);
   // The job it has no room beside may have ended while the word was under way: then there is room already.
   if (hasAssignment(turn, agent)) job.deferrals.set(agent, undefined);
+  else freeRoom(turn, [agent]);
   if (job.request.actor !== undefined) {
     callReturned(turn, job, job.request.actor);
     return;

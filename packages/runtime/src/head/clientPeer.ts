@@ -25,13 +25,21 @@ type Submit = Extract<FromClient, { type: "submit" }>;
 export class ClientPeer {
   readonly #desk: Desk;
   readonly #session: Session;
+  readonly #number: number;
   readonly #questions: Questions;
   readonly #watch: ProcessWatch;
 
-  /** `onClosed` is called when the session is over. */
-  constructor(desk: Desk, session: Session, questions: Questions, onClosed: () => void) {
+  /** Sessions are numbered as they come. `onClosed` is called when this one is over. */
+  constructor(
+    desk: Desk,
+    session: Session,
+    number: number,
+    questions: Questions,
+    onClosed: () => void,
+  ) {
     this.#desk = desk;
     this.#session = session;
+    this.#number = number;
     this.#questions = questions;
     this.#watch = new ProcessWatch(session);
     session.start({
@@ -138,6 +146,7 @@ export class ClientPeer {
     const open = [...jobs.values()].filter((job) => job.client === this.#session);
     if (open.length >= fitsPerClientLimit) throw new Error("a driver has too many fits open");
     const job = new HeadJob(spec, payload, key, this.#session);
+    job.clientNumber = this.#number;
     jobs.set(spec.job, job);
     log(`fit ${spec.job}: ${spec.model}, ${spec.voxelCount} voxels in ${spec.chunkCount} chunks`);
     this.#questions.submitted(job);
@@ -154,7 +163,10 @@ export class ClientPeer {
     }
     if (job.key !== key) throw new Error("a fit is its own driver's business");
     checkInside(job.spec, settled);
+    // What a stalled session brings when its driver has come back in a later one is no news.
+    if (job.clientNumber > this.#number) return;
     job.client = this.#session;
+    job.clientNumber = this.#number;
     this.#desk.log(`the driver of fit ${id} is back`);
     this.#desk.apply({ type: "DriverBack", job: id, settled });
     // What it was asked for and had not sent is asked for again.

@@ -49,6 +49,7 @@ export class Head implements Desk {
   readonly jobs = new Map<string, HeadJob>();
   readonly #options: HeadOptions;
   readonly #sessions = new Set<Session>();
+  #clients = 0;
   readonly names = new WorkerNames();
   readonly #startedMs = Date.now();
   readonly #ticker: NodeJS.Timeout;
@@ -102,7 +103,7 @@ export class Head implements Desk {
     this.#sessions.add(session);
     const onClosed = () => this.#sessions.delete(session);
     if (role === "agent") new AgentPeer(this, session, remote, onClosed);
-    else new ClientPeer(this, session, this, onClosed);
+    else new ClientPeer(this, session, ++this.#clients, this, onClosed);
   }
 
   /** Remembers a fit. */

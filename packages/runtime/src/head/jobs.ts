@@ -19,6 +19,8 @@ export class HeadJob {
   readonly key: string;
   /** Who asked for it; undefined while that one cannot be reached. */
   client: Session | undefined;
+  /** Number of the latest session in which its driver asked for it; 0 before the first. */
+  clientNumber = 0;
   readonly submittedMs = Date.now();
   readonly blocks: BlockLedger;
   readonly windows: ResultWindows;
