@@ -18,6 +18,7 @@ import {
   kernelFailuresLimit,
   memoryBackoffMs,
   memoryRetriesLimit,
+  nobodyCanMs,
 } from "./limits.ts";
 import { awaitObjects, objectMade, objectNotMade, promiseObject } from "./objects.ts";
 import { type JobState, jobsByPriority, jobTransitions, newJob } from "./state.ts";
@@ -245,6 +246,16 @@ export function failIfNobodyCan(turn: Turn, job: JobState): boolean {
   return true;
 }
 
+/** Those that could have left, and none of them has come back; true where the job failed for it. */
+function failIfNobodyCouldForLong(turn: Turn, job: JobState): boolean {
+  if (whyNobodyCan(turn, job) === undefined) {
+    job.nobodyCanSinceMs = undefined;
+    return false;
+  }
+  job.nobodyCanSinceMs ??= turn.nowMs;
+  return turn.nowMs - job.nobodyCanSinceMs >= nobodyCanMs && failIfNobodyCan(turn, job);
+}
+
 function whyNobodyCan(turn: Turn, job: JobState): string | undefined {
   const { agents } = turn.state;
   if (agents.size === 0 || job.refusals.size < agents.size) return undefined;
@@ -301,6 +312,7 @@ export function tickJob(turn: Turn, job: JobState): void {
   }
   const wasPatient = job.request.patienceMs !== undefined && job.assignments.size === 0;
   if (wasPatient && failIfNobodyCan(turn, job)) return;
+  if (failIfNobodyCouldForLong(turn, job)) return;
   for (const [agent, dueMs] of [...job.deferrals]) {
     if (dueMs === undefined || dueMs > turn.nowMs) continue;
     job.deferrals.delete(agent);

@@ -81,6 +81,8 @@ export interface JobState {
   readonly submittedMs: number;
   firstLeaseMs: number | undefined;
   lastSettledMs: number;
+  /** Since when none of the hosts that are there can run it. */
+  nobodyCanSinceMs: number | undefined;
   /** Since when its driver cannot be reached. */
   driverAwayMs: number | undefined;
   readonly story: Story;
@@ -172,6 +174,7 @@ export function newJob(request: MapRequest, nowMs: number): JobState {
     submittedMs: nowMs,
     firstLeaseMs: undefined,
     lastSettledMs: nowMs,
+    nobodyCanSinceMs: undefined,
     driverAwayMs: undefined,
     story: new Story(),
   };

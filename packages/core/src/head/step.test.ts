@@ -436,6 +436,17 @@ describe("the head's scheduler", () => {
     expect(state.ended.at(-1)?.outcome).toContain("no worker can run this fit");
   });
 
+  it("gives a job up when those that could run it have left, and none is back after a while", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "AgentJoined", agent: "small", slots: 1, memoryBytes: 2 ** 30 });
+    step(state, { type: "JobSubmitted", request: { ...job(2), memoryBytes: 2 ** 31 } });
+    step(state, { type: "AgentLeft", agent: "a", isDeath: true }, 1_000);
+    expect(step(state, { type: "Tick" }, 1_000)).toEqual([]);
+    expect(step(state, { type: "Tick" }, 10_900)).toEqual([]);
+    expect(typesOf(step(state, { type: "Tick" }, 11_000))).toEqual(["FailJob"]);
+  });
+
   it("does not give a fit of the last head up because the first host to be back is too small", () => {
     const request = { ...job(2), memoryBytes: 2 ** 31, patienceMs: 10_000 };
     const small = { type: "AgentJoined", agent: "a", slots: 1, memoryBytes: 2 ** 30 } as const;
