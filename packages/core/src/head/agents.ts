@@ -1,4 +1,5 @@
 /** Hosts that come, go, and come back. */
+import { counted } from "../counted.ts";
 import { RangeSet } from "../rangeSet.ts";
 import { Story } from "../story.ts";
 import { transition } from "../transitions.ts";
@@ -44,7 +45,7 @@ export function agentJoined(turn: Turn, event: Joined): void {
     actors: new Set(),
     story: new Story(),
   };
-  host.story.add(turn.nowMs, `joined with ${slots} slots`);
+  host.story.add(turn.nowMs, `joined with ${counted(slots, "slot")}`);
   agents.set(agent, host);
   for (const { job: id, ranges } of event.holds ?? []) {
     const job = jobs.get(id);
@@ -88,7 +89,7 @@ function adopt(
   }
   const { epoch } = addAssignment(turn, job, agent, slots, kept);
   job.firstLeaseMs ??= turn.nowMs;
-  note(turn, job, `${agent} is back with ${kept.size} chunks`);
+  note(turn, job, `${agent} is back with ${counted(kept.size, "chunk")}`);
   const keeps = [...kept.ranges()];
   turn.effects.push({ type: "AdoptJob", agent, job: job.request.job, epoch, slots, keeps });
   if (job.pending.size === 0) feedOutranked(turn, job);

@@ -1,5 +1,7 @@
 /** What happens to one job: submitted, settled range by range, refused, failed, complete. */
+
 import type { Range } from "../chunks.ts";
+import { counted } from "../counted.ts";
 import { transition } from "../transitions.ts";
 import { callReturned, dispatchCall, joinMailbox, leaveMailbox } from "./actors.ts";
 import type { HeadEffect, HeadEvent, MapRequest } from "./events.ts";
@@ -34,7 +36,7 @@ export function jobSubmitted(turn: Turn, request: MapRequest): void {
   }
   const job = newJob(request, turn.nowMs);
   turn.state.jobs.set(request.job, job);
-  note(turn, job, `submitted with ${request.chunkCount} chunks`);
+  note(turn, job, `submitted with ${counted(request.chunkCount, "chunk")}`);
   promiseObject(turn, request);
   if (!joinMailbox(turn, job)) return;
   const lost = awaitObjects(turn, job);
@@ -143,7 +145,7 @@ export function rangesReturned(
     recallAnswered(turn, job, agent, count);
   } else if (count > 0) {
     job.counts.lost++;
-    note(turn, job, `${agent} handed back ${count} chunks`);
+    note(turn, job, `${agent} handed back ${counted(count, "chunk")}`);
   }
   feed(turn, job);
   if (leased.size === 0 && !job.hungry.has(agent)) lease(turn, job, agent);

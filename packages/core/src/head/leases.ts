@@ -3,7 +3,9 @@
  * self-scheduling, Polychronopoulos and Kuck 1987), so that the cost for the head grows with the logarithm
  * of the chunks and the hosts end together.
  */
+
 import type { Range } from "../chunks.ts";
+import { counted } from "../counted.ts";
 import { RangeSet } from "../rangeSet.ts";
 import { carefulAfterLosses, leastLeaseMs, shareOfPending } from "./limits.ts";
 import { usualChunkMs } from "./pace.ts";
@@ -70,7 +72,7 @@ export function addAssignment(
   };
   job.assignments.set(agent, assignment);
   job.slotsGranted += slots;
-  note(turn, job, `opened on ${agent} with ${slots} slots`);
+  note(turn, job, `opened on ${agent} with ${counted(slots, "slot")}`);
   return assignment;
 }
 
@@ -84,7 +86,7 @@ export function dropAssignment(turn: Turn, job: JobState, agent: string): Assign
   if (assignment.recalled !== undefined) job.recallsOpen--;
   if (assignment.leased.size > 0) {
     job.counts.lost++;
-    note(turn, job, `${assignment.leased.size} chunks came back from ${agent}`);
+    note(turn, job, `${counted(assignment.leased.size, "chunk")} came back from ${agent}`);
   }
   for (const range of assignment.leased.ranges()) makePending(job, range);
   return assignment;
