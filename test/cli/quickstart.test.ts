@@ -10,11 +10,24 @@ afterAll(async () => {
 
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
 
+/** Each line of progress names its step, and no step and no percentage within one goes back. */
+function expectStepsForward(stderr: string, steps: number): void {
+  const lines = stderr.split("\n").filter((line) => line.includes(" %  "));
+  const places = lines.map((line) => {
+    const [, step, of, percent] = /^step (\d) of (\d) +(\d+) % /.exec(line)!.map(Number);
+    expect(of).toBe(steps);
+    return 1000 * step + percent;
+  });
+  expect(places).toEqual([...places].sort((a, b) => a - b));
+  expect(new Set(places.map((place) => Math.floor(place / 1000))).size).toBeGreaterThan(2);
+}
+
 describe("the quickstart", () => {
   it("makes a phantom, fits it, and finds its truth again", async () => {
     const out = home.file("quickstart");
     const ended = await home.run(["quickstart", "--out", out]);
     expect(ended.code).toBe(0);
+    expectStepsForward(ended.stderr, 5);
     expect(ended.stdout).toMatch(/report {2}file:\/\/.*report\.html/);
     const { fits } = JSON.parse(readFileSync(`${out}/report.json`, "utf8"));
     expect(fits.map((fit: { model: string }) => fit.model)).toEqual(["csd", "freewater"]);
@@ -53,6 +66,7 @@ describe("the quickstart", () => {
     const data = dwiOptions(`${fixtures}data/real_64dir`, ".nii");
     const ended = await home.run(["quickstart", ...data, "--out", out]);
     expect(ended.code).toBe(0);
+    expectStepsForward(ended.stderr, 4);
     expect(ended.stdout).toMatch(/free water is left out: .*only one b-value/);
     expect(existsSync(`${out}/csd/csd_sh.nii.gz`)).toBe(true);
     expect(readdirSync(out).sort()).toEqual(["csd", "report.html", "report.json"]);

@@ -159,6 +159,7 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       ? await connect(readJoinString(options.join, options.joinFile), signal)
       : undefined;
   try {
+    bar.step(1, 3);
     const limitBytes = options.objectMemory ?? objectMemoryShare(usableMemoryBytes());
     const memory = new SlabAllocator(limitBytes);
     const dwi = await openDwi({
@@ -172,7 +173,7 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       signal,
       onProgress: (share) => bar.show(`reading ${options.dwi}`, share),
     });
-    bar.clear();
+    bar.step(2, 3);
     const model = makeModel(name, dwi, options);
     for (const warning of [...dwi.warnings, ...model.warnings]) {
       process.stderr.write(`runtime: warning: ${warning}\n`);
@@ -198,8 +199,8 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       onProgress: (progress: FitProgress) => bar.fit(name, progress),
     };
     const receipt = await fitOnLedger(model, options.chunks, fitOptions, place, async (fit) => {
-      bar.clear();
-      bar.show(`writing maps to ${options.out}`, 1);
+      bar.step(3, 3);
+      bar.show(`writing maps to ${options.out}`, 0);
       const { dtype, nifti } = options;
       await saveMaps(fit, options.out, { dtype, nifti, signal, receipt: fit.receipt });
       return fit.receipt;

@@ -13,10 +13,18 @@ export class ProgressBar {
   #lastLineMs = Number.NEGATIVE_INFINITY;
   #lineIntervalMs = firstLineIntervalMs;
   #isDrawn = false;
+  /** Stands before each percentage: of which step it is. */
+  #step = "";
 
   constructor(stream: NodeJS.WriteStream, isQuiet = false) {
     this.#stream = stream;
     this.#isQuiet = isQuiet;
+  }
+
+  /** A step begins, of so many; it counts from 0 % again. */
+  step(number: number, count: number): void {
+    this.clear();
+    this.#step = `step ${number} of ${count} `;
   }
 
   /** Shows how far a fit is. */
@@ -38,7 +46,7 @@ export class ProgressBar {
   /** Shows a line of text with a share of done work, from 0 to 1. */
   show(text: string, share: number): void {
     if (this.#isQuiet) return;
-    const percent = `${String(Math.floor(share * 100)).padStart(3)} %`;
+    const percent = `${this.#step}${String(Math.floor(share * 100)).padStart(3)} %`;
     if (this.#stream.isTTY) {
       // What the text says matters more than the bar: on a narrow terminal the bar shrinks, then goes.
       const columns = (this.#stream.columns ?? 100) - 1;

@@ -63,7 +63,8 @@ async function run(options: QuickstartCommandOptions, bar: ProgressBar, signal: 
   const result = await quickstart(
     { out, workers, maxB, signal, scan: scanOf(options), phantom: { size, scheme, seed } },
     {
-      onStep: (text, share) => bar.show(text, share),
+      onStep: (step, steps) => bar.step(step, steps),
+      onProgress: (text, share) => bar.show(text, share),
       onFitProgress: (model, progress) => bar.fit(model, progress),
       onNote: (text) => say(text.startsWith("warning") ? `runtime: ${text}` : text),
       onFitted: (receipt) =>

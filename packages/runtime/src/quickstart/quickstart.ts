@@ -42,8 +42,10 @@ export interface QuickstartOptions {
 
 /** What the quickstart tells while it works. */
 export interface QuickstartEvents {
-  /** A step began, or is so far (0 to 1). */
-  onStep(text: string, share: number): void;
+  /** The next step begins, of so many; one that the scan is not fit for is left out. */
+  onStep(step: number, steps: number): void;
+  /** The step is so far (0 to 1). */
+  onProgress(text: string, share: number): void;
   onFitProgress(model: string, progress: FitProgress): void;
   /** Something worth a line: a fit is done, a warning, a model that cannot be fitted. */
   onNote(text: string): void;
@@ -75,33 +77,45 @@ export async function quickstart(
   }
 }
 
+const allSteps = ["phantom", "read", "csd", "freewater", "report"] as const;
+type Step = (typeof allSteps)[number];
+
+/** A scan of one's own needs no phantom. */
+const stepsFor = ({ scan }: QuickstartOptions): readonly Step[] =>
+  scan === undefined ? allSteps : allSteps.slice(1);
+
 async function run(
   options: QuickstartOptions,
   events: QuickstartEvents,
 ): Promise<QuickstartResult> {
   const { out, signal } = options;
-  const onProgress = (share: number) => events.onStep("making a phantom", share);
+  const steps = stepsFor(options);
+  const begin = (step: Step) => events.onStep(steps.indexOf(step) + 1, steps.length);
+  const onProgress = (share: number) => events.onProgress("making a phantom", share);
+  if (options.scan === undefined) begin("phantom");
   const directory = join(out, "phantom");
   const phantom =
     options.scan === undefined
       ? await writePhantom(directory, options.phantom ?? {}, { signal, onProgress })
       : undefined;
   const files = options.scan ?? phantomFilesIn(directory);
+  begin("read");
   const dwi = await openDwi({
     ...files,
     maxB: options.maxB,
     signal,
-    onProgress: (share) => events.onStep(`reading ${files.dwi}`, share),
+    onProgress: (share) => events.onProgress(`reading ${files.dwi}`, share),
   });
   for (const warning of dwi.warnings) events.onNote(`warning: ${warning}`);
-  const fits = await fitBoth(dwi, options, events);
+  const fits = await fitBoth(dwi, options, events, begin);
   await removeStale(out, [
     ...(phantom === undefined
       ? Object.values(phantomFiles).map((name) => join("phantom", name))
       : []),
     ...(fits.some(({ model }) => model.name === "freewater") ? [] : freeWaterFiles),
   ]);
-  events.onStep("drawing the report", 1);
+  begin("report");
+  events.onProgress("drawing the report", 0);
   const response = responseOf(fits[0].model);
   const page = await buildReport({
     fits,
@@ -123,11 +137,14 @@ async function fitBoth(
   dwi: Dwi,
   { out, workers, signal }: QuickstartOptions,
   events: QuickstartEvents,
+  begin: (step: Step) => void,
 ): Promise<Fit[]> {
   const fits: Fit[] = [];
-  for (const bind of [() => csd(dwi), () => freeWaterIfPossible(dwi, events)]) {
-    const model: DwiModel | undefined = bind();
+  const models = { csd: () => csd(dwi), freewater: () => freeWaterIfPossible(dwi, events) };
+  for (const name of ["csd", "freewater"] as const) {
+    const model: DwiModel | undefined = models[name]();
     if (model === undefined) continue;
+    begin(name);
     for (const warning of model.warnings) events.onNote(`warning: ${warning}`);
     const fit = await fitChunked(model, "auto", {
       engine: "local",
@@ -135,7 +152,7 @@ async function fitBoth(
       signal,
       onProgress: (progress) => events.onFitProgress(model.name, progress),
     });
-    events.onStep(`writing the ${model.name} maps`, 1);
+    events.onProgress(`writing the ${model.name} maps`, 1);
     await saveMaps(fit, join(out, model.name), { signal, receipt: { ...fit.receipt } });
     events.onFitted(fit.receipt);
     fits.push(fit);
