@@ -289,6 +289,25 @@ describe("commands", () => {
     copyFileSync(`${stem}.nii`, copied);
   });
 
+  it("say in words why a file or a directory cannot be had", async () => {
+    const below = `${copied}/x`;
+    const cases: [words: string[], reason: RegExp][] = [
+      [["status", "--join-file", home.file("none")], /cannot be read \(it does not exist\)/],
+      [["start", "--head", "--state-dir", below], /be made \(a part of its path is a file/],
+      [["start", "--head", "--state-dir", copied], /be made \(a file is in its place\)/],
+      [
+        ["start", "--head", "--port", "0", "--join-file", home.file("none", "x")],
+        /be written \(its directory does not exist\)/,
+      ],
+    ];
+    for (const [words, reason] of cases) {
+      const { code, stdout, stderr } = await home.run(words);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+      expect(stderr).toMatch(reason);
+      expect(stderr).not.toMatch(/E[A-Z]{4,}/);
+    }
+  });
+
   it("of later versions say so", async () => {
     for (const name of ["objects", "bench"]) {
       const ended = await home.run([name]);

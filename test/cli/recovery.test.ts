@@ -66,6 +66,7 @@ describe("a head that is killed", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/The head was lost during the fit .*--resume/);
     expect(existsSync(`${out}/csd_sh.nii.gz`)).toBe(false);
+    expect((await home.run(["gc"])).stdout).toMatch(/left .* ago by a fit that could not go on\)/);
     expect(await home.run([...words, "--resume"])).toMatchObject({ code: 0 });
     expect(readdirSync(out).filter((name) => name.startsWith("."))).toEqual([]);
     const again = home.start(["start", "--head", "--cpus", "0"]);

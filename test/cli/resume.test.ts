@@ -130,7 +130,7 @@ describe("--resume", () => {
       running.signal("SIGKILL");
       await running.ended;
       const other = home.start(commandFor(out, "--resume", "--lambda", "2", "--workers", "1"));
-      await other.saw(/nothing to resume in .*: the fit begins anew/);
+      await other.saw(/nothing to resume in .* has lambda 1, here 2\): the fit begins anew/);
       other.signal("SIGINT");
       expect(await other.ended).toMatchObject({ code: 130 });
       const ended = await home.run(commandFor(out, "--resume"));

@@ -14,8 +14,9 @@ export interface FitIdentity {
   readonly parts: Readonly<Record<(typeof identityParts)[number], string>>;
 }
 
-/** A model that knows the files its signals are from. */
+/** A model that knows the files its signals are from, and its options by name. */
 export type FittableModel = ChunkedModel & {
+  readonly options?: unknown;
   readonly dwi?: { readonly inputs?: unknown; readonly selection?: unknown };
 };
 

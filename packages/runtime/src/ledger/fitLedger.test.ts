@@ -230,7 +230,7 @@ describe("the ledger of a fit", () => {
     );
     await other.remove();
     const scan = await open(true, modelOf({ order: 8 }, 2));
-    expect(said.pop()).toMatch(/has another scan, table or mask\)/);
+    expect(said.pop()).toMatch(/has another scan, table, mask or choice of volumes\)/);
     await scan.remove();
     await (await resume()).ledger.remove();
     await (await open(true)).remove();
@@ -244,7 +244,7 @@ describe("the ledger of a fit", () => {
     ledger.settled(first);
     await ledger.fail(lost(), false);
     await (await open(true, model)).remove();
-    expect(said.pop()).toMatch(/nothing to resume in .* has another set of options\)/);
+    expect(said.pop()).toMatch(/nothing to resume in .* has voxel timeout 1 s, here none\)/);
     const same = await open(true, model, out, 1);
     expect((await same.begin(outputsWith(), chunkCount)).size).toBe(300);
     await same.remove();

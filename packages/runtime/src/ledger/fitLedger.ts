@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import { type Range, RangeSet } from "@fascicle/core";
 import { FitError, UsageError } from "../errors.ts";
+import { describeFit, differenceOf, type FitDescription } from "./fitDescription.ts";
 import { type FitIdentity, type FittableModel, fitIdentity } from "./fitIdentity.ts";
 import {
   HeldDirectory,
@@ -218,10 +219,8 @@ export class FitLedger {
       if (other === undefined) continue;
       const { parts } = this.#identity;
       if (other.header.parts.model !== parts.model) continue;
-      const names = (["version", "data", "options"] as const).filter(
-        (name) => other.header.parts[name] !== parts[name],
-      );
-      return ` (the interrupted fit there has another ${names.includes("data") ? "scan, table or mask" : names.map(singular).join(" and ")})`;
+      const difference = differenceOf(other.header, { parts, description: this.#description() });
+      return ` (the interrupted fit there has ${difference})`;
     }
     return "";
   }
@@ -263,11 +262,17 @@ export class FitLedger {
     const lost = Math.round(left.share * this.#model.signals.voxelCount) - done.size;
     if (lost > 0) {
       this.#options.notify(
-        `${lost} voxels in the ledger were not what was written and are fitted again.`,
+        lost === 1
+          ? "1 voxel in the ledger was not what was written and is fitted again."
+          : `${lost} voxels in the ledger were not what was written and are fitted again.`,
       );
     }
     await files.rewrite(this.#header(left.header.beganAtMs), good);
     return done;
+  }
+
+  #description(): FitDescription {
+    return describeFit(this.#model, this.#options.voxelTimeoutSeconds);
   }
 
   #header(beganAtMs: number): LedgerHeader {
@@ -277,6 +282,7 @@ export class FitLedger {
       type: "fit",
       key,
       parts,
+      description: this.#description(),
       chunkCount: this.#chunkCount,
       voxelCount,
       beganAtMs,
@@ -409,8 +415,6 @@ export async function isReadable(path: string): Promise<boolean> {
     return false;
   }
 }
-
-const singular = (part: string) => (part === "options" ? "set of options" : part);
 
 /** A share of the voxels; never `100 %` of an unfinished fit. */
 const percent = (share: number) => `${Math.floor(share * 100)} %`;

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RangeSet } from "@fascicle/core";
 import { z } from "zod";
+import { descriptionSchema } from "./fitDescription.ts";
 import { decodeLog } from "./recordFormat.ts";
 
 const count = z.number().int().nonnegative();
@@ -16,6 +17,8 @@ const headerSchema = z.object({
     data: z.string(),
     options: z.string(),
   }),
+  /** Ledgers of earlier versions have none. */
+  description: descriptionSchema.optional().catch(undefined),
   chunkCount: count.positive(),
   voxelCount: count.positive(),
   /** Milliseconds since 1970. */
