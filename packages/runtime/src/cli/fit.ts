@@ -26,6 +26,7 @@ import {
   formatBytes,
   formatSeconds,
   grouped,
+  groupedCount,
   parseBytes,
   parseChunks,
   parseCount,
@@ -256,7 +257,7 @@ function renderReceipt(receipt: Receipt, { out, voxelTimeout }: FitCommandOption
     .map(([name, count]) => `${grouped(count)} ${words(name)}`)
     .join(", ");
   return `${[
-    `${receipt.model}: ${grouped(receipt.voxels)} voxels in ${formatSeconds(seconds.total)} (${grouped(receipt.voxelsPerSecond)} voxels/s), ${grouped(receipt.chunks)} chunks on ${counted(receipt.workers, "worker")} (${receipt.engine})`,
+    `${receipt.model}: ${groupedCount(receipt.voxels, "voxel")} in ${formatSeconds(seconds.total)} (${grouped(receipt.voxelsPerSecond)} voxels/s), ${groupedCount(receipt.chunks, "chunk")} on ${counted(receipt.workers, "worker")} (${receipt.engine})`,
     `voxels     ${statuses}`,
     ...givenUpLines(voxelsByStatus, voxelTimeout),
     `efficiency ${Math.round(receipt.efficiency * 100)} % (compute ${seconds.compute.toFixed(2)} s, copy ${seconds.copy.toFixed(2)} s, idle ${seconds.idle.toFixed(2)} s, tail ${seconds.tail.toFixed(3)} s)`,
@@ -265,7 +266,7 @@ function renderReceipt(receipt: Receipt, { out, voxelTimeout }: FitCommandOption
   ].join("\n")}\n`;
 }
 
-/** Voxels without values, where there are any: why, and where their time is. */
+/** Voxels that were given up, where there are any, and why. */
 function givenUpLines(
   { timedOut = 0, crashed = 0 }: Receipt["voxelsByStatus"],
   voxelTimeout: number | undefined,
@@ -276,7 +277,7 @@ function givenUpLines(
     ...(crashed > 0 ? [`${grouped(crashed)} crashed the kernel (status 6)`] : []),
   ];
   return [
-    `given up   ${reasons.join(", ")}: zeros in the maps; their chunks ran again in processes of their own, which is no time of the workers`,
+    `given up   ${reasons.join(", ")}: zeros in the maps; their chunks ran again in processes of their own`,
   ];
 }
 

@@ -63,6 +63,10 @@ export function parseChunks(text: string): number | "auto" {
 /** `1234567` as `1,234,567`. */
 export const grouped = (value: number) => Math.round(value).toLocaleString("en-US");
 
+/** `1 voxel`, `1,234 voxels`. */
+export const groupedCount = (count: number, noun: string) =>
+  `${grouped(count)} ${count === 1 ? noun : `${noun}s`}`;
+
 /** `4.0 GiB`. */
 export function formatBytes(bytes: number): string {
   const steps = ["B", "KiB", "MiB", "GiB", "TiB"];

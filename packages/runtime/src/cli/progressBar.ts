@@ -1,6 +1,6 @@
 /** Progress on stderr: a bar that redraws itself on a terminal, a line now and then otherwise. */
 import type { FitProgress } from "../fit/progress.ts";
-import { formatSeconds, grouped } from "./parse.ts";
+import { formatSeconds, grouped, groupedCount } from "./parse.ts";
 
 /** Lines come after this time, then after twice as much each, up to the limit: a log of hours stays short. */
 const firstLineIntervalMs = 500;
@@ -38,7 +38,7 @@ export class ProgressBar {
     const left = Number.isFinite(secondsLeft) ? `, ${formatSeconds(secondsLeft)} left` : "";
     const rate = voxelsPerSecond > 0 ? `, ${grouped(voxelsPerSecond)} voxels/s` : "";
     this.show(
-      `fitting ${name}: ${grouped(voxelsDone)} of ${grouped(voxels)} voxels${rate}${left}`,
+      `fitting ${name}: ${grouped(voxelsDone)} of ${groupedCount(voxels, "voxel")}${rate}${left}`,
       voxelsDone / voxels,
     );
   }

@@ -4,7 +4,7 @@ import { counted } from "@fascicle/core";
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import { quickstart, type ScanFiles } from "../quickstart/quickstart.ts";
-import { formatSeconds, grouped, parseCount, parseNumber } from "./parse.ts";
+import { formatSeconds, grouped, groupedCount, parseCount, parseNumber } from "./parse.ts";
 import { parseSize } from "./phantom.ts";
 import { ProgressBar } from "./progressBar.ts";
 import { interruptible } from "./signals.ts";
@@ -69,7 +69,7 @@ async function run(options: QuickstartCommandOptions, bar: ProgressBar, signal: 
       onNote: (text) => say(text.startsWith("warning") ? `runtime: ${text}` : text),
       onFitted: (receipt) =>
         say(
-          `${receipt.model}: ${grouped(receipt.voxels)} voxels in ${formatSeconds(receipt.seconds.total)} on ${counted(receipt.workers, "thread")} (${grouped(receipt.voxelsPerSecond)} voxels/s, efficiency ${Math.round(receipt.efficiency * 100)} %)`,
+          `${receipt.model}: ${groupedCount(receipt.voxels, "voxel")} in ${formatSeconds(receipt.seconds.total)} on ${counted(receipt.workers, "thread")} (${grouped(receipt.voxelsPerSecond)} voxels/s, efficiency ${Math.round(receipt.efficiency * 100)} %)`,
         ),
     },
   );

@@ -27,8 +27,8 @@ export interface Receipt {
    * `total` is the wall time of the fit (reading and writing files not included); `compute` and `copy` are summed
    * over workers; `queue` is from the start to the first voxel fitted, `tail` from the last chunk to its result in
    * place; `idle` is what is left of `workers * total`. Chunks with voxels that crash their thread or overrun their
-   * time run again in processes of their own: that, and what the ended threads had begun, is in no time but `total`.
-   * `spill` is 0: this version does not spill.
+   * time run again in processes of their own: in a local fit that is in no time but `total`, on a cluster it counts as
+   * `compute`. `spill` is 0: this version does not spill.
    */
   readonly seconds: {
     readonly total: number;
