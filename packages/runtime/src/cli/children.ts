@@ -40,6 +40,8 @@ export function watchLifeline(end: () => void): void {
 export async function endChildren(children: readonly ChildProcess[], timeoutMs: number) {
   await Promise.all(
     children.map(async (child) => {
+      // One that never began has no exit to wait for.
+      if (child.pid === undefined) return;
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGTERM");
@@ -69,7 +71,7 @@ export class KeptChild {
   readonly ended: Promise<number>;
   readonly #options: KeptChildOptions;
   #resolveEnded: (code: number) => void = () => {};
-  #child: ChildProcess;
+  #child: ChildProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
   #restartMs = firstRestartMs;
   #bornMs = 0;
@@ -86,16 +88,29 @@ export class KeptChild {
   async end(timeoutMs: number): Promise<void> {
     this.#isEnding = true;
     clearTimeout(this.#timer);
-    await endChildren([this.#child], timeoutMs);
+    if (this.#child !== undefined) await endChildren([this.#child], timeoutMs);
   }
 
-  #start(): ChildProcess {
+  /** Undefined where the system gives no process at all. */
+  #start(): ChildProcess | undefined {
     this.#bornMs = performance.now();
-    const child = this.#options.spawn();
+    let child: ChildProcess;
+    try {
+      child = this.#options.spawn();
+    } catch (error) {
+      this.#died(whyNotStarted(error));
+      return undefined;
+    }
     child.once("exit", (code, signal) => {
       const isFinal = code !== null && this.#options.isFinal(code);
       if (isFinal || this.#isEnding) this.#resolveEnded(code ?? 1);
       else this.#died(signal ?? `exit code ${code}`);
+    });
+    child.on("error", (error) => {
+      // A child that could not be sent a signal lives, and its exit is still to come.
+      if (child.pid !== undefined) return;
+      if (this.#isEnding) this.#resolveEnded(1);
+      else this.#died(whyNotStarted(error));
     });
     return child;
   }
@@ -108,6 +123,18 @@ export class KeptChild {
     }, this.#restartMs);
     this.#restartMs = Math.min(restartLimitMs, 2 * this.#restartMs);
   }
+}
+
+const startReasons: Readonly<Record<string, string>> = {
+  EMFILE: "too many files are open",
+  ENFILE: "too many files are open",
+  EAGAIN: "too many processes run",
+  ENOMEM: "no memory is left",
+};
+
+function whyNotStarted(error: unknown): string {
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  return `it could not be started: ${startReasons[code] ?? message}`;
 }
 
 const logVariable = "RUNTIME_OWN_LOG";
