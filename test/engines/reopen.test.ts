@@ -84,14 +84,14 @@ function startAgent(): Agent {
 /** One voxel takes long enough for all that follows to arrive while a thread is at it. */
 const model = testModel({ voxels: 4, work: 20_000_000 });
 
-function fitOn(session: Session) {
+function fitOn(session: Session, hash = model.kernel.hash) {
   const { signals, outputs, kernel } = model;
   const { width, dtype } = signals;
   const spec = {
     ...{ job: "j", model: "sums", voxelCount: 4, chunkCount: 4 },
     signals: { width, dtype, blockVoxels: 4 },
     outputs,
-    kernel: { module: kernel.module, name: kernel.name, hash: kernel.hash },
+    kernel: { module: kernel.module, name: kernel.name, hash },
   };
   const parameters = encodeValue(kernel.parameters);
   const block = new Uint8Array(signals.slabs[0]);
@@ -104,6 +104,7 @@ function fitOn(session: Session) {
       session.send({ type: "lease", job: "j", epoch, chunks, isCareful: false });
       session.send({ type: "block", job: "j", block: 0, offset: 0, crc }, block);
     },
+    adopt: (epoch: number) => session.send({ type: "adopt", job: "j", epoch, keeps: [] }),
     close: () => session.send({ type: "close", job: "j" }),
   };
 }
@@ -130,5 +131,15 @@ describe("a fit that is closed and opened again at once", () => {
     fit.close();
     fit.open(2);
     expect(await head.heard(isLastOf(2))).toMatchObject({ job: "j" });
+  });
+});
+
+describe("a fit that cannot be opened", () => {
+  it("is refused under the name that the head gave it meanwhile", async () => {
+    const head = new ScriptedHead();
+    const fit = fitOn(await head.start(), "other kernels");
+    fit.open(1);
+    fit.adopt(7);
+    expect(await head.heard(({ type }) => type === "refused")).toMatchObject({ epoch: 7 });
   });
 });

@@ -156,7 +156,7 @@ export class HostRooms {
   #perform(effect: StoreEffect): void {
     const number = Number(effect.job.slice(effect.job.lastIndexOf("#") + 1));
     const job = this.#byNumber.get(number)!;
-    const { epoch } = job;
+    const epoch = presentEpoch(job);
     if (effect.type === "GrantRoom") {
       this.#keeper.appointOpening(this.#draws.between(openMs.low, openMs.high), number);
       return;
@@ -166,4 +166,9 @@ export class HostRooms {
     if (effect.type === "DeferJob") this.#keeper.say({ type: "deferred", job: id, epoch });
     else this.#keeper.say({ type: "refused", job: id, epoch, reason: "it needs too much memory" });
   }
+}
+
+/** Of a job that is being opened: it may have been adopted meanwhile. */
+function presentEpoch({ epoch, early }: HostJob): number {
+  return early.reduce((last, message) => (message.type === "adopt" ? message.epoch : last), epoch);
 }

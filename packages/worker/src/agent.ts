@@ -201,15 +201,17 @@ export class Agent {
     this.#stepStore({ type: "JobGone", job: roomOf(job, opening.message.epoch) });
   }
 
-  #refuse({ message: { spec, epoch } }: Opening, reason: string): void {
-    this.#opening.delete(spec.job);
-    this.#options.log(`refuses fit ${spec.job}: ${reason}`);
-    this.#say({ type: "refused", job: spec.job, epoch, reason });
+  #refuse(opening: Opening, reason: string): void {
+    const { job } = opening.message.spec;
+    this.#opening.delete(job);
+    this.#options.log(`refuses fit ${job}: ${reason}`);
+    this.#say({ type: "refused", job, epoch: presentEpoch(opening), reason });
   }
 
   /** Others took what this host could have had: the head tries it again later. */
-  #ranOutOfMemory({ message: { spec, epoch } }: Opening, reason: string): void {
-    const { job } = spec;
+  #ranOutOfMemory(opening: Opening, reason: string): void {
+    const { job } = opening.message.spec;
+    const epoch = presentEpoch(opening);
     this.#opening.delete(job);
     this.#options.log(`has no memory for fit ${job}: ${reason}`);
     const chunks = { start: 0, end: 1 };
@@ -229,7 +231,7 @@ export class Agent {
   }
 
   #roomDecided(opening: Opening, decision: StoreEffect["type"]): void {
-    const { spec, epoch } = opening.message;
+    const { spec } = opening.message;
     if (decision === "GrantRoom") {
       this.#begin(opening);
     } else if (decision === "RefuseJob") {
@@ -237,7 +239,7 @@ export class Agent {
     } else {
       this.#opening.delete(spec.job);
       this.#options.log(`has no room for fit ${spec.job} beside the others; it waits`);
-      this.#say({ type: "deferred", job: spec.job, epoch });
+      this.#say({ type: "deferred", job: spec.job, epoch: presentEpoch(opening) });
     }
   }
 
@@ -338,6 +340,13 @@ export class Agent {
     this.#lastReport = report;
     this.#say({ type: "memory", objectBytes, objects });
   }
+}
+
+/** Of a job that is being opened: the head may have taken it for open, and given it another, meanwhile. */
+function presentEpoch({ message, queue }: Opening): number {
+  let { epoch } = message;
+  for (const { message: words } of queue) if (words.type === "adopt") ({ epoch } = words);
+  return epoch;
 }
 
 /** Room is granted to one opening of a job: the next may be asked for while the last is being cleared. */

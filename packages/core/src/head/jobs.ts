@@ -93,7 +93,9 @@ export function rangeSettled(turn: Turn, job: JobState, agent: string, chunks: R
   assignment.isRecallFutile = false;
   job.memoryFailures.delete(agent);
   const isHungry = job.hungry.has(agent);
-  if (assignment.leased.size === 0 && !isHungry) lease(turn, job, agent);
+  // It may take a suspect again where it had as many as it may.
+  const isHeldBack = isHungry && job.pending.size > 0;
+  if ((assignment.leased.size === 0 && !isHungry) || isHeldBack) lease(turn, job, agent);
   // It asked ahead of need, and there was nothing; now it is in need.
   if (assignment.leased.size < assignment.slots && isHungry) recallFor(turn, job);
 }
@@ -117,7 +119,9 @@ function settle(turn: Turn, job: JobState, chunks: Range, by: string | undefined
   for (const [agent, assignment] of assignments) {
     if (agent === by || assignment.leased.remove(chunks).length === 0) continue;
     confirm(agent);
-    if (assignment.leased.size === 0 && !job.hungry.has(agent)) lease(turn, job, agent);
+    const isHungry = job.hungry.has(agent);
+    const isHeldBack = isHungry && pending.size > 0;
+    if ((assignment.leased.size === 0 && !isHungry) || isHeldBack) lease(turn, job, agent);
   }
   if (pending.size === 0) feedOutranked(turn, job);
 }

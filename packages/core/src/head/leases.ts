@@ -7,7 +7,7 @@
 import type { Range } from "../chunks.ts";
 import { counted } from "../counted.ts";
 import { RangeSet } from "../rangeSet.ts";
-import { carefulAfterLosses, leastLeaseMs, shareOfPending } from "./limits.ts";
+import { carefulAfterLosses, carefulPerHost, leastLeaseMs, shareOfPending } from "./limits.ts";
 import { usualChunkMs } from "./pace.ts";
 import {
   type AgentState,
@@ -134,7 +134,11 @@ function takeLease(
   job: JobState,
   assignment: Assignment,
 ): { chunks: Range; isCareful: boolean } | undefined {
-  const first = job.pending.firstFrom(0);
+  const suspects = suspectsOf(job);
+  const first =
+    carefulRoom(job, assignment) > 0
+      ? job.pending.firstFrom(0)
+      : firstBeside(job.pending, suspects!);
   if (first === undefined) return undefined;
   const fairShare = (job.pending.size * assignment.slots) / job.slotsGranted;
   const notWorthLess = (leastLeaseMs / usualChunkMs(job)) * assignment.slots;
@@ -143,10 +147,37 @@ function takeLease(
     Math.ceil(fairShare * shareOfPending),
     Math.ceil(Math.min(fairShare, notWorthLess)),
   );
-  const suspects = job.losses[carefulAfterLosses - 1];
   const suspect = suspects?.firstFrom(first);
   if (suspect !== undefined) count = suspect === first ? 1 : Math.min(count, suspect - first);
-  return { chunks: job.pending.takeFirst(count)!, isCareful: suspect === first };
+  return { chunks: takeFrom(job.pending, first, count), isCareful: suspect === first };
+}
+
+/** Chunks that were lost with so many hosts that they are run carefully; undefined where there are none. */
+export const suspectsOf = (job: JobState): RangeSet | undefined =>
+  job.losses[carefulAfterLosses - 1];
+
+/** How many more suspects a host may have: they are slow, and others could be at them. */
+export function carefulRoom(job: JobState, { leased }: Assignment): number {
+  const suspects = suspectsOf(job)?.ranges() ?? [];
+  return suspects.reduce((room, range) => room - leased.overlap(range), carefulPerHost);
+}
+
+/** The first of `set` that is not in `others`. */
+export function firstBeside(set: RangeSet, others: RangeSet): number | undefined {
+  let at = set.firstFrom(0);
+  for (const { start, end } of others.ranges()) {
+    if (at === undefined || at < start) break;
+    if (at < end) at = set.firstFrom(end);
+  }
+  return at;
+}
+
+/** Takes at most `count` consecutive chunks from `first` on, which is one of them. */
+function takeFrom(pending: RangeSet, first: number, count: number): Range {
+  if (pending.firstFrom(0) === first) return pending.takeFirst(count)!;
+  const [taken, ...behind] = pending.remove({ start: first, end: first + count });
+  for (const range of behind) pending.add(range);
+  return taken;
 }
 
 /** Gives pending chunks to those who wait, those with least in hand first. */

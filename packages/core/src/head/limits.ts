@@ -9,6 +9,9 @@ export const leastLeaseMs = 100;
 /** Chunks that were lost with this many hosts are leased alone and run carefully... */
 export const carefulAfterLosses = 5;
 
+/** ...so many at a time on one host... */
+export const carefulPerHost = 4;
+
 /** ...and those lost with this many end the job: something about them takes hosts down. */
 export const lossesLimit = 30;
 

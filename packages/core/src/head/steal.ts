@@ -1,8 +1,8 @@
 /** Cures for the tail of a job: work that one host holds and has not begun goes to idle ones; slow chunks get a copy. */
 import type { Range } from "../chunks.ts";
 import { counted } from "../counted.ts";
-import { grant, isOutranked } from "./leases.ts";
-import { carefulAfterLosses, slowAfterChunks, slowAfterMs } from "./limits.ts";
+import { carefulRoom, grant, isOutranked, suspectsOf } from "./leases.ts";
+import { slowAfterChunks, slowAfterMs } from "./limits.ts";
 import { usualChunkMs } from "./pace.ts";
 import type { Assignment, JobState } from "./state.ts";
 import { note, type Turn } from "./turn.ts";
@@ -84,19 +84,21 @@ function copyRange(turn: Turn, job: JobState, holder: string, range: Range): voi
     const host = turn.state.agents.get(agent);
     if (agent === holder || assignment === undefined || host?.phase !== "ready") continue;
     if (isOutranked(turn, job, agent)) continue;
-    const freeSlots = assignment.slots - assignment.leased.size;
-    if (freeSlots < 1) continue;
     const start = firstWithout(job, range);
     if (start === undefined) return;
+    // What took hosts down before is no less a suspect for being given out as a copy.
+    const isCareful = suspectsOf(job)?.intersects({ start, end: start + 1 }) ?? false;
+    const freeSlots = assignment.slots - assignment.leased.size;
+    const room = isCareful ? Math.min(1, freeSlots, carefulRoom(job, assignment)) : freeSlots;
+    if (room < 1) continue;
     const next = job.backedUp.firstFrom(start) ?? range.end;
-    const end = Math.min(range.end, next, start + freeSlots);
+    const suspect = isCareful ? undefined : suspectsOf(job)?.firstFrom(start);
+    const end = Math.min(range.end, next, suspect ?? range.end, start + room);
     const chunks = { start, end };
     job.hungry.delete(agent);
     job.backedUp.add(chunks);
     job.counts.backups += end - start;
     note(turn, job, `${end - start} slow chunks of ${holder} copied to ${agent}`);
-    // What took hosts down before is no less a suspect for being given out as a copy.
-    const isCareful = job.losses[carefulAfterLosses - 1]?.intersects(chunks) ?? false;
     grant(turn, job, agent, assignment, chunks, isCareful);
   }
 }
