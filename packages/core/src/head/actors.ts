@@ -3,12 +3,13 @@
 import { Story } from "../story.ts";
 import { transition } from "../transitions.ts";
 import { closeEverywhere, failJob } from "./jobs.ts";
-import { addAssignment, grant } from "./leases.ts";
+import { addAssignment, grant, openOn } from "./leases.ts";
 import {
   type ActorState,
   type AgentState,
   actorTransitions,
   type JobState,
+  jobsByPriority,
   priorityOf,
   slotsForMaps,
 } from "./state.ts";
@@ -70,13 +71,23 @@ export function actorCrashed(turn: Turn, id: string, incarnation: number, reason
 export function actorReleased(turn: Turn, id: string, reason: string): void {
   const actor = turn.state.actors.get(id);
   if (actor === undefined) return;
+  const { agent } = actor;
   stop(turn, actor);
   endActor(turn, actor, reason);
+  slotFreed(turn, agent);
+}
+
+/** Gives the slot of an actor to those that wait for one, and, if they leave it, its host to maps. */
+function slotFreed(turn: Turn, agent: string | undefined): void {
   placeActors(turn);
+  const host = turn.state.agents.get(agent ?? "");
+  if (host === undefined) return;
+  for (const job of jobsByPriority(turn.state)) openOn(turn, job, host);
 }
 
 /** A host is gone, or crashed an actor: it is started elsewhere while it has restarts left. */
 export function loseActor(turn: Turn, actor: ActorState, reason: string, costs: boolean): void {
+  const { agent } = actor;
   vacate(turn, actor);
   if (actor.phase !== "waiting") change(actor, "lose");
   actor.story.add(turn.nowMs, reason);
@@ -85,11 +96,11 @@ export function loseActor(turn: Turn, actor: ActorState, reason: string, costs: 
   if (costs && --actor.restartsLeft < 0) {
     turn.effects.push({ type: "ActorDied", actor: actor.actor, reason });
     endActor(turn, actor, reason);
-    placeActors(turn);
-    return;
+  } else {
+    if (call !== undefined) loseCall(turn, actor, call, reason);
+    place(turn, actor);
   }
-  if (call !== undefined) loseCall(turn, actor, call, reason);
-  place(turn, actor);
+  slotFreed(turn, agent);
 }
 
 /** A call was under way when its actor died: nobody knows how far it came, so it is made again only if that was asked for. */

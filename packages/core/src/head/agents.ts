@@ -111,6 +111,7 @@ export function agentBack(turn: Turn, agent: string): void {
   for (const job of jobsByPriority(turn.state)) {
     openOn(turn, job, host);
     if (job.hungry.has(agent)) lease(turn, job, agent);
+    if (job.firstLeaseMs === undefined) failIfNobodyCan(turn, job);
   }
   for (const actor of [...host.actors]) dispatchCall(turn, actor);
   placeActors(turn);

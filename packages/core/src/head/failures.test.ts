@@ -38,6 +38,27 @@ describe("a job that hosts cannot run, or that takes them down", () => {
     });
   });
 
+  it("lets a host rest for one job, though another runs out of memory there as well", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(1) });
+    step(state, { type: "JobSubmitted", request: { job: "k", chunkCount: 1 } });
+    const chunks = { start: 0, end: 1 };
+    const failed = { agent: "a", chunks, failure: "outOfMemory", reason: "x" } as const;
+    expect(typesOf(step(state, { type: "RangeFailed", job: "j", ...failed }))).toEqual([
+      "CloseJob",
+    ]);
+    expect(typesOf(step(state, { type: "RangeFailed", job: "k", ...failed }))).toEqual([
+      "CloseJob",
+    ]);
+    expect(typesOf(step(state, { type: "Tick" }, 1_000))).toEqual([
+      "OpenJob",
+      "Lease",
+      "OpenJob",
+      "Lease",
+    ]);
+  });
+
   it("gives what a host without memory had to others at once", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });

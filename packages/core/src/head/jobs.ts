@@ -278,13 +278,16 @@ export function hasAssignment(turn: Turn, agent: string): boolean {
   return false;
 }
 
-/** What these hosts have let go of is room for the jobs that waited for it. */
+/** What these hosts have let go of is room for the jobs that waited for it; a host that rests is not woken. */
 export function freeRoom(turn: Turn, agents: Iterable<string>): void {
   const freed = [...agents];
   for (const job of jobsByPriority(turn.state)) {
     for (const agent of freed) {
       const host = turn.state.agents.get(agent);
-      if (!job.deferrals.delete(agent) || host === undefined) continue;
+      const isWaiting = job.deferrals.has(agent) && job.deferrals.get(agent) === undefined;
+      if (!isWaiting) continue;
+      job.deferrals.delete(agent);
+      if (host === undefined) continue;
       if (job.request.actor === undefined) openOn(turn, job, host);
       else dispatchCall(turn, job.request.actor);
     }

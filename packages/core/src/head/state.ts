@@ -63,7 +63,7 @@ export interface JobState {
   readonly hungry: Set<string>;
   /** Agents that cannot run it, with their reasons. */
   readonly refusals: Map<string, string>;
-  /** Agents that have no room for it: until another job of theirs ends, or, with a time, until then at the latest. */
+  /** Agents that have no room for it: until another job of theirs ends, or, with a time, until then. */
   readonly deferrals: Map<string, number | undefined>;
   /** How often memory ran out there, since the agent settled something. */
   readonly memoryFailures: Map<string, number>;

@@ -70,6 +70,15 @@ describe("actors", () => {
     expect(leases(step(state, settled))).toEqual(["2"]);
   });
 
+  it("leave their slot to maps that wait for the host", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "ActorRequested", actor: "c", restarts: 0 });
+    expect(typesOf(step(state, { type: "JobSubmitted", request: job(2) }))).toEqual([]);
+    const released = step(state, { type: "ActorReleased", actor: "c", reason: "enough" });
+    expect(typesOf(released)).toEqual(["StopActor", "OpenJob", "Lease"]);
+  });
+
   it("are started again as often as was asked for; a call under way is lost, or made again", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });

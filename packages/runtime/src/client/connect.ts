@@ -5,6 +5,7 @@ import {
   dial,
   type Explanation,
   type FromClient,
+  fitsPerClientLimit,
   headStopsReason,
   type JoinString,
   parseJoinString,
@@ -14,6 +15,7 @@ import {
 } from "@fascicle/transport";
 import { abortReason } from "../errors.ts";
 import { requireJoinString } from "../head/discovery.ts";
+import { Turns } from "./turns.ts";
 
 type Answer = Extract<ToClient, { type: "statusReply" | "whyReply" }>;
 
@@ -41,12 +43,17 @@ const redialMs = 50;
 /** ...up to this. */
 const redialLimitMs = 1_000;
 
+/** A head that ends a session younger than this would end the next one as well: it is looked for after a rest. */
+const shortSessionMs = 1_000;
+
 /** A connected cluster; `fitChunked` uses the last one that is open. */
 export class Cluster {
   readonly #join: JoinString;
   readonly #jobs = new Map<string, JobListener>();
   readonly #requests = new Map<number, Request>();
+  readonly #turns = new Turns(fitsPerClientLimit);
   #session: Session;
+  #sessionBeganMs = 0;
   #nextRequest = 1;
   #isClosed = false;
   /** The head cannot be reached; it is looked for as soon as a fit needs it. */
@@ -128,7 +135,13 @@ export class Cluster {
     return () => this.#jobs.delete(job);
   }
 
+  /** For the cluster engine: waits until the head takes one more fit of ours; gives what ends the turn. */
+  turn(signal?: AbortSignal): Promise<() => void> {
+    return this.#turns.next(signal);
+  }
+
   #listen(): void {
+    this.#sessionBeganMs = performance.now();
     this.#session.start({
       onMessage: (raw, payload) => this.#received(readToClient(raw), payload),
       onClose: (reason) => this.#closed(reason),
@@ -161,7 +174,8 @@ export class Cluster {
     if (this.#isRedialling) return;
     this.#isRedialling = true;
     const isNeeded = () => this.#jobs.size > 0 && !this.#isClosed;
-    for (let waitMs = 0; this.#awayReason !== undefined && isNeeded(); ) {
+    const isYoung = performance.now() - this.#sessionBeganMs < shortSessionMs;
+    for (let waitMs = isYoung ? redialLimitMs : 0; this.#awayReason !== undefined && isNeeded(); ) {
       await new Promise((resolve) => setTimeout(resolve, waitMs));
       waitMs = Math.min(redialLimitMs, Math.max(redialMs, 2 * waitMs));
       try {

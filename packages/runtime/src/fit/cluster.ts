@@ -35,7 +35,12 @@ export async function clusterEngine(
 ): Promise<EngineReport> {
   const connected = cluster ?? (await connect(undefined, task.signal));
   try {
-    return await new ClusterFit(task, connected, waitSeconds).run();
+    const endTurn = await connected.turn(task.signal);
+    try {
+      return await new ClusterFit(task, connected, waitSeconds).run();
+    } finally {
+      endTurn();
+    }
   } finally {
     if (cluster === undefined) await connected.close();
   }
@@ -105,7 +110,8 @@ class ClusterFit {
     });
     try {
       this.#submit();
-      this.#waitForWorkers();
+      // A head that is away is waited for first.
+      if (this.#wait === undefined) this.#waitForWorkers();
       await finished;
       progress.update(model.signals.voxelCount, this.#workers.slots);
       return this.#report();

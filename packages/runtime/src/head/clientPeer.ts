@@ -144,7 +144,11 @@ export class ClientPeer {
     }
     checkInside(spec, settled);
     const open = [...jobs.values()].filter((job) => job.client === this.#session);
-    if (open.length >= fitsPerClientLimit) throw new Error("a driver has too many fits open");
+    if (open.length >= fitsPerClientLimit) {
+      const reason = `a driver may have ${fitsPerClientLimit} fits at once`;
+      this.#session.send({ type: "jobFailed", job: spec.job, reason } satisfies ToClient);
+      return;
+    }
     const job = new HeadJob(spec, payload, key, this.#session);
     job.clientNumber = this.#number;
     jobs.set(spec.job, job);

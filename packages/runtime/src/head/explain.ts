@@ -26,9 +26,9 @@ export class WorkerNames {
 
   /** Puts names for ids in a sentence; what the scheduler calls a job is a fit to users. */
   inWords(text: string): string {
-    let words = text.replace(/\b([jJ])ob(s?) /g, (_, j, s) => `${j === "J" ? "F" : "f"}it${s} `);
-    for (const [agent, name] of this.#names) words = words.replaceAll(agent, name);
-    return words;
+    return text
+      .replace(/\b([jJ])ob(s?) /g, (_, j, s) => `${j === "J" ? "F" : "f"}it${s} `)
+      .replace(/[\w-]+(?:\.[\w-]+)*/g, (word) => this.nameOf(word));
   }
 }
 

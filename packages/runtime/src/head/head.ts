@@ -134,6 +134,8 @@ export class Head implements Desk {
     const effects: HeadEffect[] = [];
     stepHead(this.state, { ...event, nowMs: performance.now() }, effects);
     for (const effect of effects) this.#perform(effect);
+    // Some open by themselves: a host that is back, or has rested.
+    if (effects.some(({ type }) => type === "OpenJob")) this.tellWorkers();
   };
 
   #perform(effect: HeadEffect): void {
@@ -207,8 +209,8 @@ export class Head implements Desk {
     for (const [id, job] of this.jobs) {
       const state = this.state.jobs.get(id);
       if (state === undefined) continue;
-      const host = (agent: string) => this.agents.get(agent)?.host;
-      this.toClient(job, { type: "workers", job: id, ...workersOf(state, host) });
+      const workers = workersOf(state, (agent) => this.agents.get(agent)?.host);
+      if (job.isNews(workers)) this.toClient(job, { type: "workers", job: id, ...workers });
     }
   };
 

@@ -24,6 +24,7 @@ export class HeadJob {
   readonly submittedMs = Date.now();
   readonly blocks: BlockLedger;
   readonly windows: ResultWindows;
+  #workersTold = "";
   readonly #voxelsByAgent = new Map<string, number>();
 
   constructor(spec: JobSpec, parameters: Uint8Array, key: string, client: Session | undefined) {
@@ -39,6 +40,14 @@ export class HeadJob {
   progress(agent: string, voxels: number): number {
     this.#voxelsByAgent.set(agent, voxels);
     return this.voxelsFitted();
+  }
+
+  /** Whether its driver was told something else about its workers before. */
+  isNews(workers: object): boolean {
+    const words = JSON.stringify([this.clientNumber, workers]);
+    if (words === this.#workersTold) return false;
+    this.#workersTold = words;
+    return true;
   }
 
   agentLeft(agent: string): void {
