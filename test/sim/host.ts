@@ -20,9 +20,9 @@ import { type ThreadJob, Threads, type ThreadsUser } from "./threads.ts";
 import type { World } from "./world.ts";
 
 /** Receipts of threads come this often, however many chunks that was. */
-const receiptMs = 20;
+const receiptMs = 200;
 /** Results wait this long for neighbours to travel with. */
-const gatherMs = 10;
+const gatherMs = 200;
 /** More is asked for this long before the threads run dry. */
 const askAheadMs = 200;
 

@@ -3,6 +3,7 @@ import { crc32 } from "node:zlib";
 import {
   type AgentEffect,
   type AgentEvent,
+  counted,
   emptyAgentState,
   emptyStoreState,
   heldJobs,
@@ -270,7 +271,7 @@ export class Agent {
       return;
     }
     this.#opening.delete(id);
-    this.#options.log(`takes part in ${spec.model} fit ${id} with ${slots} threads`);
+    this.#options.log(`takes part in ${spec.model} fit ${id} with ${counted(slots, "thread")}`);
     const { windowBytes } = message;
     const chunksPerRun = chunksPerFrame(spec, windowBytes);
     this.#step({ type: "JobOpened", job: id, epoch, slots, chunksPerRun, windowBytes });

@@ -130,8 +130,8 @@ export class AgentJob {
         },
         slots,
         {
-          onReceipt: (ranges, seconds) => this.#receipt(ranges, seconds),
-          onIdle: () => this.#receipt([], 0),
+          onReceipt: (ranges, seconds, isCareful) => this.#receipt(ranges, seconds, isCareful),
+          onIdle: () => this.#receipt([], 0, false),
           onFailed: (chunk, reason) => this.#failed(chunk, reason),
         },
       );
@@ -228,9 +228,10 @@ export class AgentJob {
     this.#context.step({ type: "Withdrawn", job: this.spec.job, ranges, purpose });
   }
 
-  #receipt(pairs: readonly number[], computeSeconds: number): void {
-    this.#timings.computeSeconds += computeSeconds;
-    this.#fitted.seconds += computeSeconds;
+  #receipt(pairs: readonly number[], seconds: number, isCareful: boolean): void {
+    // A careful process is no slot: its time is none of theirs.
+    if (!isCareful) this.#timings.computeSeconds += seconds;
+    this.#fitted.seconds += seconds;
     const { job } = this.spec;
     const ranges: Range[] = [];
     for (let i = 0; i < pairs.length; i += 2) {

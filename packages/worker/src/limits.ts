@@ -6,6 +6,9 @@ export const kernelHeapMebibytes = 512;
 /** A job whose threads, or careful processes, die this often each before they begin is given up. */
 export const deathsBeforeBeginLimit = 3;
 
+/** Milliseconds before a thread is asked for again that the system did not give. */
+export const startAgainMs = 100;
+
 /** A chunk that has cost this many threads is run carefully. The first death blames nobody. */
 export const threadDeathsPerChunk = 2;
 

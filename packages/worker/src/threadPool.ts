@@ -1,9 +1,9 @@
 /** Threads that stay warm from fit to fit. One thread is one slot. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { kernelHeapMebibytes, letGoMs, letGoPollMs } from "./limits.ts";
+import { kernelHeapMebibytes, letGoMs, letGoPollMs, startAgainMs } from "./limits.ts";
 import { PoolJob, type PoolJobHandlers, type ThreadEnd } from "./poolJob.ts";
-import type { FromThread, ThreadJob, ToThread } from "./threadMessages.ts";
+import { type FromThread, reasonOf, type ThreadJob, type ToThread } from "./threadMessages.ts";
 
 interface Slot {
   /** Undefined where a thread was ended and no job needs another. */
@@ -104,11 +104,18 @@ export class ThreadPool {
     ]);
   }
 
-  #start(slot: number): Worker {
-    const worker = new Worker(new URL("./threadMain.js", import.meta.url), {
-      workerData: { slot },
-      resourceLimits: { maxOldGenerationSizeMb: kernelHeapMebibytes },
-    });
+  /** Undefined where the system has no more threads to give: that counts as a death before it began. */
+  #start(slot: number): Worker | undefined {
+    let worker: Worker;
+    try {
+      worker = new Worker(new URL("./threadMain.js", import.meta.url), {
+        workerData: { slot },
+        resourceLimits: { maxOldGenerationSizeMb: kernelHeapMebibytes },
+      });
+    } catch (error) {
+      setTimeout(() => this.#notStarted(slot, reasonOf(error)), startAgainMs);
+      return undefined;
+    }
     worker.on("message", (message: FromThread) => this.#received(slot, message));
     let reason = "it ended by itself";
     worker.on("error", (error) => {
@@ -181,8 +188,21 @@ export class ThreadPool {
     const jobs = [...this.#jobs.values()].filter((job) => index < job.slots);
     if (slot.end === "died") this.#blameForNothing(index, jobs, reason);
     for (const job of jobs) job.threadGone(index, slot.end);
-    const open = jobs.filter((job) => !job.hasEnded);
-    if (open.length > 0) slot.worker = this.#start(index);
+    this.#startAgain(index);
+  }
+
+  #notStarted(index: number, reason: string): void {
+    // Another job may have had better luck meanwhile, or the pool has ended.
+    if (this.#slots[index] === undefined || this.#slots[index].worker !== undefined) return;
+    const jobs = [...this.#jobs.values()].filter((job) => index < job.slots);
+    for (const job of jobs) job.diedBeforeBegin(reason);
+    this.#startAgain(index);
+  }
+
+  /** Gives a slot a new thread, if a job needs it. */
+  #startAgain(index: number): void {
+    const open = [...this.#jobs.values()].filter((job) => index < job.slots && !job.hasEnded);
+    if (open.length > 0) this.#slots[index].worker = this.#start(index);
     for (const job of open) {
       this.#openIn(index, job);
       this.go(job.spec.job);

@@ -1,5 +1,5 @@
 /** A worker's session with the head. */
-import { chunksOfVoxels, type Range } from "@fascicle/core";
+import { chunksOfVoxels, counted, type Range } from "@fascicle/core";
 import { outputsRowBytes } from "@fascicle/object-store";
 import { type FromAgent, readFromAgent, type Session } from "@fascicle/transport";
 import type { Desk } from "./desk.ts";
@@ -65,7 +65,7 @@ export class AgentPeer {
     this.#desk.names.add(host.agent, host.hostName, host.pid);
     if (replaces !== undefined) this.#replace(replaces);
     const news = hello.replaces === undefined ? "joined" : "is back";
-    log(`${this.#name} at ${this.#remote} ${news} with ${host.slots} slots`);
+    log(`${this.#name} at ${this.#remote} ${news} with ${counted(host.slots, "slot")}`);
     const { agent, slots, objectMemoryBytes: memoryBytes } = host;
     this.#desk.apply({ type: "AgentJoined", agent, slots, memoryBytes, replaces, holds });
     this.#desk.tellWorkers();

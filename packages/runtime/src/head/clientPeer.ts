@@ -1,5 +1,5 @@
 /** A driver's session with the head, or that of a command that asks. */
-import type { Range } from "@fascicle/core";
+import { counted, type Range } from "@fascicle/core";
 import { blockVoxelsFor } from "@fascicle/object-store";
 import {
   type FromClient,
@@ -152,7 +152,9 @@ export class ClientPeer {
     const job = new HeadJob(spec, payload, key, this.#session);
     job.clientNumber = this.#number;
     jobs.set(spec.job, job);
-    log(`fit ${spec.job}: ${spec.model}, ${spec.voxelCount} voxels in ${spec.chunkCount} chunks`);
+    log(
+      `fit ${spec.job}: ${spec.model}, ${counted(spec.voxelCount, "voxel")} in ${counted(spec.chunkCount, "chunk")}`,
+    );
     this.#questions.submitted(job);
     apply({ type: "JobSubmitted", request: requestOf(spec, settled) });
     tellWorkers();
