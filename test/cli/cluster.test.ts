@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bigVolume, hashes } from "../support/bigFit.ts";
 import { dwiOptions, fixtures, Home, sleep } from "../support/cli.ts";
@@ -238,6 +238,21 @@ describe("finding each other", () => {
       RUNTIME_TOKEN: "short",
     });
     expect(bad.code).toBe(2);
+  });
+
+  it("shares its state directory with no other, not even with one that starts at the same moment", async () => {
+    const state = home.file("mine");
+    const start = ["start", "--head", "--port", "0", "--cpus", "0", "--state-dir", state];
+    const both = [home.start(start), home.start(start)];
+    const { code, stderr } = await Promise.race(both.map((head) => head.ended));
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/A head of yours runs already \(.*\): stop it with/);
+    const alive = both.find((head) => head.child.exitCode === null);
+    await alive?.saw(/join:/);
+    expect(readdirSync(state).sort()).toEqual(["claim-1", "head.json", "journal"]);
+    alive?.signal("SIGTERM");
+    expect(await alive?.ended).toMatchObject({ code: 0 });
+    expect(readdirSync(state)).toEqual(["head.json"]);
   });
 
   it("says that a port is taken or a host name is none, and leaves no directory", async () => {

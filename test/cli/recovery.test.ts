@@ -49,6 +49,7 @@ describe("a head that is killed", () => {
     const report = JSON.parse(readFileSync(`${out}/report.json`, "utf8"));
     expect(report.attempts.run).toBeLessThan(500);
     expect(readdirSync(home.file("state", "fascicle", "head")).sort()).toEqual([
+      "claim-2",
       "head.json",
       "journal",
     ]);

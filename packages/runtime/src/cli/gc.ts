@@ -28,7 +28,7 @@ export function addGcCommand(program: Command): void {
     .action(async ({ all = false, dryRun = false }: GcOptions) => {
       // Looking at the register sweeps the entries of dead processes.
       listProcesses();
-      const lines = [...(await collect(all, dryRun)), ...deadHead(all, dryRun)];
+      const lines = [...(await collect(all, dryRun)), ...(await deadHead(all, dryRun))];
       if (lines.length === 0) lines.push("nothing is left by dead processes");
       for (const line of lines) process.stdout.write(`${line}\n`);
     });
@@ -42,16 +42,23 @@ async function collect(isAll: boolean, isDryRun: boolean): Promise<string[]> {
 }
 
 /** A head that was killed: its token, port and journal, for the next one. */
-function deadHead(isAll: boolean, isDryRun: boolean): string[] {
+async function deadHead(isAll: boolean, isDryRun: boolean): Promise<string[]> {
   const directory = new StateDirectory(undefined);
-  const ageMs = directory.deadForMs();
+  const ageMs = await directory.deadForMs();
   if (ageMs === undefined) return [];
   const what = `${directory.path} (of a head that died ${formatSeconds(ageMs / 1000)} ago)`;
   if (!isAll && ageMs < ledgerLifetimeMs) {
     return [`kept ${what}: \`runtime start --head\` goes on with it; --all removes it`];
   }
   if (isDryRun) return [`would remove ${what}`];
+  try {
+    // A head that starts just now may have it.
+    await directory.open();
+  } catch (error) {
+    return [`kept ${what}: ${(error as Error).message}`];
+  }
   directory.close();
+  await directory.release();
   return [`removed ${what}`];
 }
 

@@ -89,15 +89,26 @@ export function noteSpillOptions(options: { spillDir?: string; spillLimit?: stri
 async function serve(options: StartOptions, stateDirectory: StateDirectory): Promise<number> {
   const host = options.advertise ?? reachableAddress(options.host);
   joinStringFor(host, defaultPort, newToken());
-  const last = stateDirectory.open();
-  const token = tokenFromEnvironment() ?? last?.token ?? newToken();
-  const port = options.port ?? last?.port ?? defaultPort;
-  const head = await startHead(options.host, port, token, stateDirectory).catch((error) => {
-    stateDirectory.discardIfEmpty();
-    throw error;
-  });
+  const last = await stateDirectory.open();
+  try {
+    const token = tokenFromEnvironment() ?? last?.token ?? newToken();
+    const port = options.port ?? last?.port ?? defaultPort;
+    const head = await startHead(options.host, port, token, stateDirectory);
+    return await run(head, joinStringFor(host, head.port, token), options, stateDirectory);
+  } finally {
+    await stateDirectory.release();
+  }
+}
+
+/** From the open door to the signal that ends it. */
+async function run(
+  head: Head,
+  join: string,
+  options: StartOptions,
+  stateDirectory: StateDirectory,
+): Promise<number> {
+  const { token } = parseJoinString(join);
   const signal = firstSignal();
-  const join = joinStringFor(host, head.port, token);
   const cleanUps: (() => void)[] = [];
   try {
     stateDirectory.save(token, head.port);
@@ -138,6 +149,7 @@ async function startHead(
   token: string,
   stateDirectory: StateDirectory,
 ): Promise<Head> {
+  const hadJournal = stateDirectory.hasJournal;
   const { journal, jobs, notes } = await HeadJournal.open(stateDirectory.path, {
     nowMs: Date.now(),
     onError: (error) => log.warn(`${error.message} A restart of the head will not know of fits.`),
@@ -148,7 +160,7 @@ async function startHead(
     return await Head.start({ host, port, token, journal, jobs, log: tell });
   } catch (error) {
     await journal.close();
-    if (jobs.length === 0) stateDirectory.removeJournal();
+    if (!hadJournal) stateDirectory.removeJournal();
     const { code } = error as NodeJS.ErrnoException;
     const reasons: Record<string, string> = {
       EADDRINUSE:
@@ -229,7 +241,7 @@ function reachableAddress(host: string): string {
 }
 
 async function detach(stateDirectory: StateDirectory): Promise<number> {
-  stateDirectory.open();
+  await stateDirectory.prepare();
   const started = await startDetached(stateDirectory.logFile);
   if ("exitCode" in started) {
     process.stderr.write(started.output);

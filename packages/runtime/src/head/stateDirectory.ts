@@ -4,6 +4,15 @@ import { join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
 import { whyNotToken } from "@fascicle/transport";
 import { missingFolder, UsageError, whyNotFile } from "../errors.ts";
+import {
+  claimFile,
+  claimsOn,
+  isOwnClaim,
+  readClaim,
+  removeOtherClaims,
+  writeClaim,
+} from "../ledger/claims.ts";
+import { unreadableClaimMs } from "../ledger/limits.ts";
 import { makePrivateDirectory, removeIfEmpty, stateHome, writePrivateFile } from "./discovery.ts";
 
 interface HeadFile {
@@ -13,9 +22,14 @@ interface HeadFile {
   readonly owner: Owner;
 }
 
+/** A directory that goes, or is taken by another, while it is being taken is tried again this many times in all. */
+const takeAttempts = 3;
+
 export class StateDirectory {
   readonly path: string;
   readonly #isDefault: boolean;
+  /** The file by which this process holds it. */
+  #claim: string | undefined;
 
   /** @param path given by the user, or undefined for the default one. */
   constructor(path: string | undefined) {
@@ -23,8 +37,8 @@ export class StateDirectory {
     this.#isDefault = path === undefined;
   }
 
-  /** Token and port of the last head here. Throws where one is alive, or the directory cannot be written. */
-  open(): { token: string; port: number } | undefined {
+  /** Makes the directory. Throws where a head holds it that is alive, or it cannot be written. */
+  async prepare(): Promise<void> {
     try {
       makePrivateDirectory(this.path);
     } catch (error) {
@@ -33,12 +47,71 @@ export class StateDirectory {
       );
     }
     const last = this.#read();
-    if (last !== undefined && stateOfOwner(last.owner) === "alive") {
-      throw new UsageError(
-        `A head of yours runs already (pid ${last.owner.pid}, port ${last.port}): stop it with \`runtime stop\`, or give this one its own --state-dir and --port.`,
-      );
+    if (last !== undefined && stateOfOwner(last.owner) === "alive") throw this.#heldBy(last.owner);
+    await this.#refuseHolders(await this.#claims());
+  }
+
+  /**
+   * Takes the directory for this process, before anything in it is touched: of heads that start at once, one gets
+   * it. Gives token and port of the last head here. Throws as `prepare` does.
+   */
+  async open(): Promise<{ token: string; port: number } | undefined> {
+    await this.#take();
+    try {
+      return this.#read();
+    } catch (error) {
+      await this.release();
+      throw error;
     }
-    return last;
+  }
+
+  async #take(): Promise<void> {
+    for (let attempt = 0; attempt < takeAttempts; attempt++) {
+      const claims = await this.#claims();
+      await this.prepare();
+      const file = claimFile(this.path, Math.max(0, ...claims) + 1);
+      if (!(await writeClaim(file).catch((error) => this.#notWritable(error)))) continue;
+      this.#claim = file;
+      try {
+        // Whoever looked before others came and went may have counted otherwise.
+        await this.#refuseHolders(await this.#claims());
+      } catch (error) {
+        await this.release();
+        throw error;
+      }
+      await removeOtherClaims(file);
+      return;
+    }
+    throw this.#heldBy(undefined);
+  }
+
+  async #claims(): Promise<number[]> {
+    return (await claimsOn(this.path)) ?? [];
+  }
+
+  /** Throws where one of these claims is another process's that is alive. */
+  async #refuseHolders(claims: readonly number[]): Promise<void> {
+    for (const file of claims.map((claim) => claimFile(this.path, claim))) {
+      if (file === this.#claim || !existsSync(file)) continue;
+      const owner = await readClaim(file);
+      const isHeld = owner === undefined ? isYoung(file) : stateOfOwner(owner) === "alive";
+      if (isHeld) throw this.#heldBy(owner);
+    }
+  }
+
+  #heldBy(owner: Owner | undefined): UsageError {
+    const last = this.#read();
+    const port = last !== undefined && last.owner.pid === owner?.pid ? `, port ${last.port}` : "";
+    const who = owner === undefined ? "it is just starting" : `pid ${owner.pid}${port}`;
+    return new UsageError(
+      `A head of yours runs already (${who}): stop it with \`runtime stop\`, or give this one its own --state-dir and --port.`,
+    );
+  }
+
+  #notWritable(error: unknown): never {
+    throw new UsageError(
+      `The state directory ${this.path} cannot be written (${whyNotFile(error, missingFolder)}): name a writable one with --state-dir.`,
+    );
   }
 
   save(token: string, port: number): void {
@@ -46,26 +119,30 @@ export class StateDirectory {
     try {
       writePrivateFile(this.#file, JSON.stringify(file));
     } catch (error) {
-      throw new UsageError(
-        `The state directory ${this.path} cannot be written (${whyNotFile(error, missingFolder)}): name a writable one with --state-dir.`,
-      );
+      this.#notWritable(error);
     }
   }
 
   /** For how long the head that held it has been dead; undefined where there is none, or it is alive or of another host. */
-  deadForMs(): number | undefined {
+  async deadForMs(): Promise<number | undefined> {
+    const claim = Math.max(0, ...(await this.#claims()));
+    const file = claim === 0 ? this.#file : claimFile(this.path, claim);
     try {
-      const last = this.#read();
-      if (last === undefined || stateOfOwner(last.owner) !== "dead") return undefined;
-      return Date.now() - statSync(this.#file).mtimeMs;
+      const owner = claim === 0 ? this.#read()?.owner : await readClaim(file);
+      if (owner === undefined || stateOfOwner(owner) !== "dead") return undefined;
+      return Date.now() - statSync(file).mtimeMs;
     } catch {
       return undefined;
     }
   }
 
+  get hasJournal(): boolean {
+    return existsSync(this.#journal);
+  }
+
   /** No fit is in it any more. */
   removeJournal(): void {
-    rmSync(join(this.path, "journal"), { force: true });
+    rmSync(this.#journal, { force: true });
   }
 
   /** A head that stops in good order leaves nothing, but for token and port where the directory is the user's own. */
@@ -73,6 +150,13 @@ export class StateDirectory {
     this.removeJournal();
     if (!this.#isDefault) return;
     rmSync(this.#file, { force: true });
+  }
+
+  /** Lets go of it; what is in it stays. */
+  async release(): Promise<void> {
+    const claim = this.#claim;
+    this.#claim = undefined;
+    if (claim !== undefined && (await isOwnClaim(claim))) rmSync(claim, { force: true });
     this.discardIfEmpty();
   }
 
@@ -92,6 +176,10 @@ export class StateDirectory {
     return join(this.path, "head.json");
   }
 
+  get #journal(): string {
+    return join(this.path, "journal");
+  }
+
   #read(): HeadFile | undefined {
     if (!existsSync(this.#file)) return undefined;
     try {
@@ -105,5 +193,14 @@ export class StateDirectory {
     throw new UsageError(
       `${this.#file} is damaged: remove it to start with a new token, or name another --state-dir.`,
     );
+  }
+}
+
+/** Whether a claim that cannot be read may be one that is just written. */
+function isYoung(file: string): boolean {
+  try {
+    return Date.now() - statSync(file).mtimeMs < unreadableClaimMs;
+  } catch {
+    return false;
   }
 }

@@ -1,25 +1,12 @@
-/**
- * The directory of a ledger, and who may write to it. Its files `claim-N` name the processes that held it, each made
- * with a number that no other can take: the highest one holds it, if its process lives.
- */
-import {
-  link,
-  mkdir,
-  readdir,
-  readFile,
-  rm,
-  rmdir,
-  stat,
-  utimes,
-  writeFile,
-} from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
+/** The directory of a ledger, which one process at a time may write to. */
+import { mkdir, readdir, rm, rmdir, stat, utimes } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { stateOfOwner } from "@fascicle/object-store";
+import { claimFile, isOwnClaim, lastClaim, readClaim, writeClaim } from "./claims.ts";
 import { forgetLedger, noteLedger } from "./ledgerPlaces.ts";
 import { heartbeatMs, ledgerLifetimeMs, silentHolderMs, unreadableClaimMs } from "./limits.ts";
 
 const namePattern = /^\.fascicle-ledger-[0-9a-f]+$/;
-const claimPattern = /^claim-(\d+)$/;
 
 export const ledgerName = (key: string) => `.fascicle-ledger-${key}`;
 
@@ -36,50 +23,19 @@ export interface Holder {
 
 /** Undefined where there is no such ledger. */
 export async function holderOf(path: string): Promise<Holder | undefined> {
-  const names = await readdir(path).catch(() => undefined);
-  if (names === undefined) return undefined;
-  const claims = names.map((name) => Number(claimPattern.exec(name)?.[1] ?? 0));
-  const claim = Math.max(0, ...claims);
+  const claim = await lastClaim(path);
+  if (claim === undefined) return undefined;
   const file = claim === 0 ? path : claimFile(path, claim);
   const { mtimeMs: heardMs } = await stat(file).catch(() => ({ mtimeMs: Date.now() }));
   if (claim === 0) return { isAlive: false, claim, who: "a fit that could not go on", heardMs };
   const silentMs = Date.now() - heardMs;
-  const owner = await readOwner(file);
+  const owner = await readClaim(file);
   if (owner === undefined) {
     return { isAlive: silentMs < unreadableClaimMs, claim, who: "another process", heardMs };
   }
   const state = stateOfOwner(owner);
   const isAlive = state === "alive" || (state === "unknown" && silentMs < silentHolderMs);
   return { isAlive, claim, who: `pid ${owner.pid} on ${owner.hostName}`, heardMs };
-}
-
-async function readOwner(file: string): Promise<Owner | undefined> {
-  try {
-    const owner = JSON.parse(await readFile(file, "utf8")) as Owner;
-    return typeof owner.pid === "number" && typeof owner.bootId === "string" ? owner : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const claimFile = (path: string, claim: number) => join(path, `claim-${claim}`);
-
-/** Makes the file with its words in it, or fails with EEXIST: a death in between leaves no claim without a name. */
-async function writeClaim(file: string, words: string): Promise<void> {
-  const unfinished = `${file}.${process.pid}`;
-  try {
-    await writeFile(unfinished, words, { mode: 0o600 });
-    await link(unfinished, file);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    // Not every file system has second names.
-    if (code !== "EPERM" && code !== "ENOTSUP" && code !== "EOPNOTSUPP" && code !== "ENOSYS") {
-      throw error;
-    }
-    await writeFile(file, words, { flag: "wx", mode: 0o600 });
-  } finally {
-    await rm(unfinished, { force: true });
-  }
 }
 
 /** A ledger's directory that this process holds. */
@@ -101,13 +57,7 @@ export class HeldDirectory {
   /** Takes the place of a dead holder; undefined where another process was faster. */
   static async take(path: string, dead: Holder): Promise<HeldDirectory | undefined> {
     const file = claimFile(path, dead.claim + 1);
-    try {
-      await writeClaim(file, JSON.stringify(currentOwner()));
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "EEXIST" || code === "ENOENT") return undefined;
-      throw error;
-    }
+    if (!(await writeClaim(file))) return undefined;
     if (dead.claim > 0) await rm(claimFile(path, dead.claim), { force: true });
     return new HeldDirectory(path, file);
   }
@@ -130,13 +80,39 @@ export class HeldDirectory {
   /** Leaves it as it is to whoever comes next. */
   async release(): Promise<void> {
     clearInterval(this.#heartbeat);
-    await rm(this.#claimFile, { force: true });
+    if (await isOwnClaim(this.#claimFile)) await rm(this.#claimFile, { force: true });
   }
 
+  /** Removes what is in it, and goes on holding it. */
+  async clear(): Promise<void> {
+    const own = basename(this.#claimFile);
+    for (const name of await readdir(this.path)) {
+      if (name !== own) await rm(join(this.path, name), { recursive: true, force: true });
+    }
+  }
+
+  /** Removes it, unless somebody took it for that of a dead process (one that slept long on a shared disk). */
   async remove(): Promise<void> {
     clearInterval(this.#heartbeat);
-    await rm(this.path, { recursive: true, force: true });
-    forgetLedger(this.path);
+    if (await isOwnClaim(this.#claimFile)) {
+      await this.clear();
+      // The claim goes last: whoever takes the directory after it finds nothing, and loses nothing to us.
+      await rm(this.#claimFile, { force: true });
+    }
+    if (await isRemoved(this.path)) forgetLedger(this.path);
+  }
+}
+
+/** Removes an empty directory; false where something is in it. */
+async function isRemoved(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return true;
+    if (code === "ENOTEMPTY" || code === "EEXIST") return false;
+    throw error;
   }
 }
 

@@ -1,0 +1,58 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { currentOwner } from "@fascicle/object-store";
+import { newToken } from "@fascicle/transport";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { UsageError } from "../errors.ts";
+import { StateDirectory } from "./stateDirectory.ts";
+
+let folder = "";
+let path = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "fascicle-test-"));
+  path = join(folder, "state");
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const claimOf = (changes: object) => JSON.stringify({ ...currentOwner(), ...changes });
+
+describe("the state directory of a head", () => {
+  it("is one head's from the start, before there is a port to be had", async () => {
+    const first = new StateDirectory(path);
+    expect(await first.open()).toBeUndefined();
+    const second = new StateDirectory(path);
+    await expect(second.open()).rejects.toThrow(UsageError);
+    await expect(second.prepare()).rejects.toThrow(/runs already \(pid \d+\): stop it/);
+    await second.release();
+    await first.release();
+    expect(await second.open()).toBeUndefined();
+    await second.release();
+    expect(readdirSync(path)).toEqual([]);
+  });
+
+  it("is taken by one of many that come at once", async () => {
+    const many = Array.from({ length: 20 }, () => new StateDirectory(path));
+    const tries = await Promise.allSettled(many.map((directory) => directory.open()));
+    expect(tries.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    expect(readdirSync(path)).toEqual(["claim-1"]);
+    for (const directory of many) await directory.release();
+    expect(readdirSync(path)).toEqual([]);
+  });
+
+  it("of a dead head goes to the next one, with its token and port", async () => {
+    mkdirSync(path);
+    const owner = { ...currentOwner(), startTime: "1" };
+    const token = newToken();
+    writeFileSync(join(path, "head.json"), JSON.stringify({ token, port: 6399, owner }));
+    writeFileSync(join(path, "claim-7"), claimOf({ startTime: "1" }));
+    // One that died while it wrote.
+    writeFileSync(join(path, "claim-8.12"), "");
+    const next = new StateDirectory(path);
+    expect(await next.deadForMs()).toBeGreaterThanOrEqual(0);
+    expect(await next.open()).toMatchObject({ token, port: 6399 });
+    expect(readdirSync(path).sort()).toEqual(["claim-8", "head.json"]);
+    expect(await next.deadForMs()).toBeUndefined();
+    await next.release();
+  });
+});
