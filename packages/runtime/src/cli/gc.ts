@@ -1,5 +1,6 @@
 /** `runtime gc`. */
 import type { Command } from "commander";
+import { whyNotFile } from "../errors.ts";
 import { listProcesses } from "../head/discovery.ts";
 import { StateDirectory } from "../head/stateDirectory.ts";
 import { isReadable } from "../ledger/fitLedger.ts";
@@ -71,5 +72,9 @@ async function treat(ledger: KnownLedger, isAll: boolean, isDryRun: boolean): Pr
   if (!(await isReadable(ledger.path)))
     return `kept ${what}: this version of Fascicle cannot read it`;
   if (isDryRun) return `would remove ${what}`;
-  return (await removeLedger(ledger.path)) ? `removed ${what}` : `kept ${what}: it is in use`;
+  try {
+    return (await removeLedger(ledger.path)) ? `removed ${what}` : `kept ${what}: it is in use`;
+  } catch (error) {
+    return `kept ${what}: it cannot be removed (${whyNotFile(error)})`;
+  }
 }

@@ -1,9 +1,11 @@
 import { execFileSync } from "node:child_process";
 import {
+  closeSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -14,7 +16,6 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { chunkStart, RangeSet } from "@fascicle/core";
 import { currentOwner } from "@fascicle/object-store";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -23,7 +24,6 @@ import type { FittableModel } from "./fitIdentity.ts";
 import { FitLedger } from "./fitLedger.ts";
 import { ledgersIn } from "./ledgerDirectory.ts";
 import { readLedger } from "./ledgerRecords.ts";
-import { wholeChunks } from "./wholeChunks.ts";
 
 let folder = "";
 let out = "";
@@ -273,6 +273,22 @@ describe("the ledger of a fit", () => {
     await opened[0].remove();
   });
 
+  it("is never out of hand while it takes the place of another", async () => {
+    const path = await leave([first]);
+    // An open directory keeps its number, so that one made anew has another.
+    const descriptor = openSync(path, "r");
+    const before = statSync(path).ino;
+    const ledger = await open(false);
+    await ledger.begin(outputsWith(second), chunkCount);
+    ledger.settled(second);
+    await ledger.fail(lost(), false);
+    expect(statSync(path).ino).toBe(before);
+    closeSync(descriptor);
+    const { ledger: next, done } = await resume();
+    expect(done.ranges()).toEqual([second]);
+    await next.remove();
+  });
+
   it("of a process that cannot be seen from here is held while it gives signs of life", async () => {
     const path = await leave([first]);
     const claim = join(path, "claim-7");
@@ -348,6 +364,20 @@ describe("the ledger of a fit", () => {
     await next.remove();
   });
 
+  it("gives back what was done where it cannot be written any more, and keeps it", async () => {
+    const path = await leave([first, second]);
+    // In the way of the journal that would take the place of the one that is there.
+    mkdirSync(join(path, "journal.new"));
+    const { ledger, done } = await resume();
+    expect(done.size).toBe(500);
+    expect(said[1]).toMatch(/ledger in .* cannot be written .*: the fit goes on/);
+    expect(await ledger.fail(lost(), false)).toMatchObject({
+      message: "The head was lost. Use --resume to go on from 50 %.",
+    });
+    rmSync(join(path, "journal.new"), { recursive: true });
+    await (await resume()).ledger.remove();
+  });
+
   it("lets the fit go on where its disk is full, and gives the disk to the maps", async (context) => {
     const disk = join(folder, "disk");
     mkdirSync(disk);
@@ -385,32 +415,5 @@ describe("the ledger of a fit", () => {
     } finally {
       execFileSync("umount", [disk]);
     }
-  });
-});
-
-describe("whole chunks", () => {
-  it("are those all of whose voxels are done", () => {
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 80 }),
-        fc.integer({ min: 1, max: 80 }),
-        fc.array(fc.tuple(fc.nat(79), fc.nat(30))),
-        (voxels, chunks, ranges) => {
-          const count = Math.min(voxels, chunks);
-          const done = new RangeSet();
-          for (const [start, length] of ranges) {
-            done.add({ start, end: Math.min(voxels, start + length) });
-          }
-          const found = wholeChunks(voxels, count, done);
-          for (let chunk = 0; chunk < count; chunk++) {
-            const start = chunkStart(voxels, count, chunk);
-            const end = chunkStart(voxels, count, chunk + 1);
-            expect(found.covers({ start: chunk, end: chunk + 1 })).toBe(
-              done.covers({ start, end }),
-            );
-          }
-        },
-      ),
-    );
   });
 });

@@ -7,7 +7,7 @@
  */
 import { join } from "node:path";
 import { type Range, RangeSet } from "@fascicle/core";
-import { FitError, UsageError } from "../errors.ts";
+import { FitError, UsageError, whyNotFile } from "../errors.ts";
 import { describeFit, differenceOf, type FitDescription } from "./fitDescription.ts";
 import { type FitIdentity, type FittableModel, fitIdentity } from "./fitIdentity.ts";
 import {
@@ -88,7 +88,7 @@ export class FitLedger {
     const holder = await holderOf(ledger.#path);
     if (holder?.isAlive) ledger.#heldBy(holder.who);
     else if (options.resume) await ledger.#resume(holder, others);
-    else if (holder !== undefined) await ledger.#noticeLeft(holder);
+    else if (holder !== undefined) await ledger.#noticeLeft();
     return ledger;
   }
 
@@ -196,7 +196,12 @@ export class FitLedger {
     const { directory, notify } = this.#options;
     const left = holder === undefined ? undefined : await readLedger(this.#path);
     if (holder !== undefined) {
-      this.#held = await HeldDirectory.take(this.#path, holder);
+      this.#held = await HeldDirectory.take(this.#path, holder).catch((error) => {
+        throw new UsageError(
+          `What was done in ${directory} cannot be taken up (${whyNotFile(error)}): mend that, or leave out --resume to begin anew.`,
+          { cause: error },
+        );
+      });
       if (this.#held === undefined) this.#heldBy("another process");
     }
     this.#levelsMade = left?.header.levelsMade ?? 0;
@@ -226,13 +231,13 @@ export class FitLedger {
   }
 
   /** Without --resume: says what is thrown away, and does so only when this fit has gone on for a while. */
-  async #noticeLeft(holder: Holder): Promise<void> {
+  async #noticeLeft(): Promise<void> {
     const { notify, directory, howToResume } = this.#options;
     try {
       const left = await readLedger(this.#path);
       this.#levelsMade = left?.header.levelsMade ?? 0;
       if (left === undefined || left.slices.length === 0) {
-        await (await HeldDirectory.take(this.#path, holder))?.remove();
+        await this.#removeLeft();
         return;
       }
       this.#left = left;
@@ -267,7 +272,10 @@ export class FitLedger {
           : `${lost} voxels in the ledger were not what was written and are fitted again.`,
       );
     }
-    await files.rewrite(this.#header(left.header.beganAtMs), good);
+    // What was read is good, whether or not anything can be added to it.
+    await files
+      .rewrite(this.#header(left.header.beganAtMs), good)
+      .catch((error: Error) => this.#giveUp(error));
     return done;
   }
 
@@ -320,15 +328,15 @@ export class FitLedger {
   async #create(): Promise<void> {
     const { directory } = this.#options;
     this.#levelsMade = Math.max(this.#levelsMade, await makeDirectories(directory));
-    let held = await HeldDirectory.make(this.#path);
+    const held = await HeldDirectory.make(this.#path);
     if (held === undefined) {
       this.#heldBy("another process");
       return;
     }
     if (this.#left !== undefined) {
       this.#left = undefined;
-      await held.remove();
-      held = await HeldDirectory.make(this.#path);
+      // What is in it goes, and not the directory: another process could be the one to make it again.
+      await held.clear();
     }
     this.#held = held;
     this.#files = await this.#openFiles();
