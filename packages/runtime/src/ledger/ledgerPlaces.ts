@@ -30,10 +30,24 @@ export function forgetLedger(path: string): void {
   removeIfEmpty(stateHome());
 }
 
-/** All that were noted and not forgotten, whether they are still there or not. */
+/** All that were noted and not forgotten, whether they are still there or not. What is no note of ours goes. */
 export function notedLedgers(): string[] {
+  return entries().flatMap((entry) => {
+    try {
+      return [readlinkSync(entry)];
+    } catch (error) {
+      // Struck out by another since we looked; or no link, and nothing that anybody would read.
+      if ((error as NodeJS.ErrnoException).code === "EINVAL") {
+        rmSync(entry, { recursive: true, force: true });
+      }
+      return [];
+    }
+  });
+}
+
+function entries(): string[] {
   try {
-    return readdirSync(folder()).map((name) => readlinkSync(join(folder(), name)));
+    return readdirSync(folder()).map((name) => join(folder(), name));
   } catch {
     return [];
   }
