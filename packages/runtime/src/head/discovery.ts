@@ -1,7 +1,6 @@
 /** The processes that this user started on this host, so that they find each other and `stop` finds them. */
 import {
   chmodSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -11,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
 import { ConnectError } from "@fascicle/transport";
 import { missingFolder, UsageError, whyNotFile } from "../errors.ts";
@@ -45,26 +44,39 @@ export function writePrivateFile(path: string, text: string): void {
   renameSync(temporary, path);
 }
 
+/** Others who leave may remove the empty folder between its making and the first entry: that is tried again so often. */
+const enterAttempts = 10;
+
 /** Enters this process in the register; the returned function strikes it out and leaves no empty directory. */
 export function registerProcess(kind: ProcessRecord["kind"], joinString: string): () => void {
   const folder = processFolder();
+  const path = join(folder, `${kind}-${process.pid}-${Date.now().toString(36)}.json`);
+  const record: ProcessRecord = { kind, owner: currentOwner(), join: joinString };
   try {
     // Whoever starts sweeps the entries of those who died.
     listProcesses();
-    makePrivateDirectory(folder);
+    enter(path, JSON.stringify(record), enterAttempts);
   } catch (error) {
     throw new UsageError(
       `Your register of processes ${folder} cannot be written (${whyNotFile(error, missingFolder)}): set XDG_STATE_HOME to a directory of yours.`,
     );
   }
-  const path = join(folder, `${kind}-${process.pid}-${Date.now().toString(36)}.json`);
-  const record: ProcessRecord = { kind, owner: currentOwner(), join: joinString };
-  writePrivateFile(path, JSON.stringify(record));
   return () => {
     rmSync(path, { force: true });
     removeIfEmpty(folder);
     removeIfEmpty(stateHome());
   };
+}
+
+function enter(path: string, text: string, attempts: number): void {
+  try {
+    makePrivateDirectory(dirname(path));
+    writePrivateFile(path, text);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" || attempts === 1) throw error;
+    enter(path, text, attempts - 1);
+  }
 }
 
 /** Removes a directory if nothing is in it. */
@@ -79,11 +91,8 @@ export function removeIfEmpty(path: string): void {
 /** The live processes of this user on this host; entries of dead ones are swept. */
 export function listProcesses(): ProcessRecord[] {
   const folder = processFolder();
-  if (!existsSync(folder)) return [];
   const records: ProcessRecord[] = [];
-  for (const name of readdirSync(folder)
-    .filter((entry) => entry.endsWith(".json"))
-    .sort()) {
+  for (const name of entriesOf(folder)) {
     const path = join(folder, name);
     const record = readRecord(path);
     const state = record === undefined ? "dead" : stateOfOwner(record.owner);
@@ -95,6 +104,16 @@ export function listProcesses(): ProcessRecord[] {
     removeIfEmpty(stateHome());
   }
   return records;
+}
+
+function entriesOf(folder: string): string[] {
+  try {
+    const names = readdirSync(folder);
+    return names.filter((name) => name.endsWith(".json")).sort();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
 }
 
 function readRecord(path: string): ProcessRecord | undefined {
