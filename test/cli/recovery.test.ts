@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bigVolume, hashes } from "../support/bigFit.ts";
-import { dwiOptions, fixtures, Home } from "../support/cli.ts";
+import { dwiOptions, fixtures, Home, sleep } from "../support/cli.ts";
 
 let home: Home;
 beforeEach(() => {
@@ -102,6 +102,26 @@ describe("a head that is killed", () => {
     await again.saw(/fit \S+ of the last head waits for its driver/);
     expect(await fit.ended).toMatchObject({ code: 0 });
   }, 180_000);
+
+  it("is looked for as long as ever where the worker's clock is set meanwhile", async () => {
+    const clock = home.file("clock.mjs");
+    writeFileSync(
+      clock,
+      `const real = Date.now; let stepMs = 0; Date.now = () => real() + stepMs;
+      process.on("SIGUSR2", () => { stepMs += 3600e3; });`,
+    );
+    const { head, join } = await home.head("--cpus", "0");
+    const worker = home.start(["join", join, "--cpus", "1"], { NODE_OPTIONS: `--import ${clock}` });
+    await worker.saw(/joined/);
+    head.signal("SIGKILL");
+    await worker.saw(/lost the head/);
+    worker.signal("SIGUSR2");
+    // It looks every 2 s at least.
+    await sleep(3_000);
+    const again = home.start(["start", "--head", "--cpus", "0"]);
+    await again.saw(/join:/);
+    await worker.saw(/found the head again/);
+  }, 60_000);
 
   it("refuses a journal of a later version, and leaves it as it is", async () => {
     const state = home.file("mine");

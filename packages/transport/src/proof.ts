@@ -19,6 +19,9 @@ export interface Challenge {
 
 export const newNonce = () => randomBytes(24).toString("base64url");
 
+/** The wall clock may be set back within a handshake: only the process that seals a nonce reads its time. */
+const monotonicMs = () => Math.floor(performance.now());
+
 /**
  * The server's nonces. They carry their own time and seal, so that asking for many costs the server nothing; only
  * those that opened the door are remembered, until they are too old to open it again.
@@ -32,13 +35,13 @@ export class Nonces {
     this.#lifetimeMs = lifetimeMs;
   }
 
-  issue(nowMs = Date.now()): string {
+  issue(nowMs = monotonicMs()): string {
     const body = `${nowMs.toString(36)}.${newNonce()}`;
     return `${body}.${this.#seal(body)}`;
   }
 
   /** Whether the nonce is ours, fresh and unused. */
-  isOpen(nonce: string, nowMs = Date.now()): boolean {
+  isOpen(nonce: string, nowMs = monotonicMs()): boolean {
     const end = nonce.lastIndexOf(".");
     const body = nonce.slice(0, Math.max(0, end));
     const issuedMs = Number.parseInt(body.split(".")[0], 36);
@@ -47,7 +50,7 @@ export class Nonces {
   }
 
   /** Closes a nonce that opened the door. */
-  use(nonce: string, nowMs = Date.now()): void {
+  use(nonce: string, nowMs = monotonicMs()): void {
     for (const [old, untilMs] of this.#used) {
       if (untilMs > nowMs) break;
       this.#used.delete(old);

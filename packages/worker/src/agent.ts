@@ -99,9 +99,9 @@ export class Agent {
   async drain(timeoutMs: number): Promise<void> {
     this.#say({ type: "draining" });
     this.#step({ type: "Draining" });
-    const untilMs = Date.now() + timeoutMs;
+    const untilMs = performance.now() + timeoutMs;
     const isBusy = () => [...this.#state.jobs.values()].some(({ leased }) => leased.size > 0);
-    while (isBusy() && this.#connection?.isOpen && Date.now() < untilMs) {
+    while (isBusy() && this.#connection?.isOpen && performance.now() < untilMs) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     this.#connection?.close("the worker leaves");

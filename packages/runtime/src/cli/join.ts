@@ -167,7 +167,7 @@ async function reconnect<T>(
   connect: () => Promise<T>,
   signal: Promise<NodeJS.Signals>,
 ): Promise<T | undefined> {
-  const untilMs = Date.now() + reconnectLimitMs;
+  const untilMs = performance.now() + reconnectLimitMs;
   let isAsked = false;
   void signal.then(() => {
     isAsked = true;
@@ -177,7 +177,7 @@ async function reconnect<T>(
       return await connect();
     } catch (error) {
       const isTransient = error instanceof ConnectError && error.isTransient;
-      if (!isTransient || Date.now() > untilMs) throw error;
+      if (!isTransient || performance.now() > untilMs) throw error;
     }
     await Promise.race([signal, new Promise((resolve) => setTimeout(resolve, waitMs))]);
   }

@@ -47,10 +47,10 @@ async function waitForEnd(
   records: readonly ProcessRecord[],
   timeoutMs: number,
 ): Promise<ProcessRecord[]> {
-  const untilMs = Date.now() + timeoutMs;
+  const untilMs = performance.now() + timeoutMs;
   for (;;) {
     const left = records.filter(({ owner }) => stateOfOwner(owner) === "alive");
-    if (left.length === 0 || Date.now() > untilMs) return left;
+    if (left.length === 0 || performance.now() > untilMs) return left;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
