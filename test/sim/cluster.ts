@@ -1,5 +1,5 @@
 /** The processes of a simulated cluster, and what starts them again. */
-import { explain } from "@fascicle/core";
+import { carefulAfterLosses, explain } from "@fascicle/core";
 import type { Sleeper } from "./clock.ts";
 import { Disk } from "./disk.ts";
 import { DriverProcess, type DriverStep } from "./driver.ts";
@@ -35,6 +35,7 @@ export class Cluster {
   readonly #draws;
   /** Drivers that are dead and will be started again. */
   driversToCome = 0;
+  #suspectsMs = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -141,6 +142,18 @@ export class Cluster {
 
   get isWorkDone(): boolean {
     return this.driversToCome === 0 && this.drivers.every(({ isDone }) => isDone);
+  }
+
+  /** The most time that it took for all suspects of open jobs, on one host and one after the other. */
+  suspectsMs(): number {
+    const speed = Math.min(...this.#world.scenario.hosts.map((host) => host.speed));
+    let sumMs = 0;
+    for (const job of this.head.scheduler.jobs.values()) {
+      const suspects = job.losses[carefulAfterLosses - 1]?.size ?? 0;
+      sumMs += (suspects * this.#world.referee.planOf(job.request.job).slowestMs) / speed;
+    }
+    this.#suspectsMs = Math.max(this.#suspectsMs, sumMs);
+    return this.#suspectsMs;
   }
 
   /** What the head says that its jobs wait for, and their stories. */

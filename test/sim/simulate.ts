@@ -124,24 +124,41 @@ function run(world: World, cluster: Cluster): void {
   const { clock, scenario, referee } = world;
   const everyEvents = lookEveryEvents + scenario.hosts.length;
   const isDone = () => cluster.isWorkDone && clock.nowMs >= scenario.faultsEndMs;
-  advance(clock, isDone, scenario.deadlineMs, () => {
+  // Suspects are run alone, one after the other: whoever has many takes its time.
+  const untilMs = () => scenario.deadlineMs + cluster.suspectsMs();
+  advance(clock, isDone, scenario.deadlineMs, untilMs, () => {
     const open = referee.open();
     return `not over at ${clock.nowMs} ms: ${open.join("; ")}\n${cluster.explain()}`;
   });
   const isClean = () => cluster.residue().length === 0;
-  advance(clock, isClean, clock.nowMs + quiescenceMs, () => {
-    return `left behind by jobs that ended: ${cluster.residue().slice(0, 10).join("; ")}`;
-  });
+  const quietMs = clock.nowMs + quiescenceMs;
+  advance(
+    clock,
+    isClean,
+    quietMs,
+    () => quietMs,
+    () => {
+      return `left behind by jobs that ended: ${cluster.residue().slice(0, 10).join("; ")}`;
+    },
+  );
   cluster.checkAll();
   const open = referee.open();
   if (open.length > 0) referee.violated(`nobody knows how these ended: ${open.join("; ")}`);
   const sentences = referee.fairness.unfair();
   if (sentences.length > 0) referee.violated(sentences.join("; "));
-  function advance(clock: Clock, isOver: () => boolean, untilMs: number, why: () => string): void {
+  /** Goes on until it is over, at the latest at `untilMs()`, which is asked after `fromMs`. */
+  function advance(
+    clock: Clock,
+    isOver: () => boolean,
+    fromMs: number,
+    untilMs: () => number,
+    why: () => string,
+  ): void {
     let count = 0;
     while (!(count++ % everyEvents === 0 && isOver())) {
       if (!clock.next()) referee.violated(`nothing will ever happen again; ${why()}`);
-      if (clock.nowMs > untilMs || clock.woken > eventsLimit) {
+      const isLate = clock.nowMs > fromMs && clock.nowMs > untilMs();
+      if (isLate || clock.woken > eventsLimit) {
         referee.violated(why());
       }
     }

@@ -145,11 +145,11 @@ export function dispatchCall(turn: Turn, id: string): void {
   grant(turn, call, agent, assignment, call.pending.takeFirst(1)!, false);
 }
 
-/** The host handed a call back before it began. */
+/** The host handed a call back before it began: that costs no try. */
 export function callReturned(turn: Turn, call: JobState, id: string): void {
+  const { lost } = call.counts;
   closeEverywhere(turn, call);
-  // It had not begun: that costs no try.
-  call.counts.lost = Math.max(0, call.counts.lost - 1);
+  call.counts.lost = lost;
   const actor = turn.state.actors.get(id)!;
   actor.isBusy = false;
   dispatchCall(turn, id);

@@ -213,12 +213,14 @@ function memoryRanOut(turn: Turn, job: JobState, agent: string, reason: string):
 }
 
 export function jobDeferred(turn: Turn, job: JobState, agent: string): void {
+  const { lost } = job.counts;
   dropAssignment(turn, job, agent);
   note(turn, job, `${agent} has no room for it beside its other jobs`);
   // The job it has no room beside may have ended while the word was under way: then there is room already.
   if (hasAssignment(turn, agent)) job.deferrals.set(agent, undefined);
   else freeRoom(turn, [agent]);
   if (job.request.actor !== undefined) {
+    job.counts.lost = lost;
     callReturned(turn, job, job.request.actor);
     return;
   }

@@ -112,6 +112,23 @@ describe("actors", () => {
     expect(last).toContainEqual(expect.objectContaining({ type: "CompleteJob", job: "1" }));
   });
 
+  it("are not asked again more often because a host handed a call back that was made again", () => {
+    const state = emptyHeadState();
+    step(state, { type: "ActorRequested", actor: "c", restarts: 5 });
+    step(state, { type: "JobSubmitted", request: call("again", 1) });
+    const live = (agent: string, incarnation: number) => {
+      step(state, { type: "AgentJoined", agent, slots: 1 });
+      return step(state, { type: "ActorStarted", agent, actor: "c", incarnation });
+    };
+    expect(leases(live("a", 1))).toEqual(["again"]);
+    step(state, { type: "AgentLeft", agent: "a", isDeath: true });
+    expect(leases(live("b", 2))).toEqual(["again"]);
+    const back = { agent: "b", job: "again", ranges: [first], isRecall: false } as const;
+    expect(leases(step(state, { type: "RangesReturned", ...back }))).toEqual(["again"]);
+    const died = step(state, { type: "AgentLeft", agent: "b", isDeath: true });
+    expect(typesOf(died)).toContain("FailJob");
+  });
+
   it("leave no call behind on the host where they crashed", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });
