@@ -16,7 +16,7 @@ import { ProcessWatch } from "./processWatch.ts";
 /** What a driver may ask of the head beside its fits. */
 export interface Questions {
   /** A fit was submitted, and is to be remembered. */
-  submitted(job: HeadJob): void;
+  submitted(job: HeadJob, settled: readonly Range[]): void;
   answer(message: Extract<FromClient, { type: "status" | "why" }>, session: Session): void;
 }
 
@@ -155,7 +155,7 @@ export class ClientPeer {
     log(
       `fit ${spec.job}: ${spec.model}, ${counted(spec.voxelCount, "voxel")} in ${counted(spec.chunkCount, "chunk")}`,
     );
-    this.#questions.submitted(job);
+    this.#questions.submitted(job, settled);
     apply({ type: "JobSubmitted", request: requestOf(spec, settled) });
     tellWorkers();
   }

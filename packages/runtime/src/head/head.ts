@@ -3,7 +3,13 @@
  * records of the journal. Signals and results pass through it from socket to socket; it keeps none.
  */
 import { hostname } from "node:os";
-import { emptyHeadState, type HeadEffect, type HeadEvent, stepHead } from "@fascicle/core";
+import {
+  emptyHeadState,
+  type HeadEffect,
+  type HeadEvent,
+  type Range,
+  stepHead,
+} from "@fascicle/core";
 import {
   type ClusterStatus,
   type FromClient,
@@ -106,9 +112,9 @@ export class Head implements Desk {
     else new ClientPeer(this, session, ++this.#clients, this, onClosed);
   }
 
-  /** Remembers a fit. */
-  submitted({ spec, parameters, key }: HeadJob): void {
-    this.#options.journal?.submitted(spec, parameters, { key });
+  /** Remembers a fit, and what its driver had of it already. */
+  submitted({ spec, parameters, key }: HeadJob, settled: readonly Range[]): void {
+    this.#options.journal?.submitted(spec, parameters, { key }, settled);
   }
 
   answer(

@@ -70,6 +70,20 @@ describe("the journal of a head", () => {
     await third.journal.close();
   });
 
+  it("knows what a resumed fit brought with it, beside what is settled later", async () => {
+    const { journal } = await open();
+    const brought = [
+      { start: 0, end: 90 },
+      { start: 100, end: 110 },
+    ];
+    journal.submitted(spec("a"), Uint8Array.of(1), undefined, brought);
+    journal.settled("a", { start: 85, end: 100 });
+    await journal.close();
+    const again = await open();
+    expect(again.jobs[0].settled.ranges()).toEqual([{ start: 0, end: 110 }]);
+    await again.journal.close();
+  });
+
   it("says what of it is damaged, and believes the rest", async () => {
     const { journal } = await open();
     journal.submitted(spec("a"), Uint8Array.of(1));

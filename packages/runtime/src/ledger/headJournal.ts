@@ -102,11 +102,16 @@ export class HeadJournal {
     }
   }
 
-  /** A fit was submitted. `details` are plain values that come back with it. */
-  submitted(spec: JobSpec, parameters: Uint8Array, details?: unknown): void {
-    const job = { spec, parameters, settled: new RangeSet(), details };
+  /** A fit was submitted, with what is settled of it already. `details` are plain values that come back with it. */
+  submitted(
+    spec: JobSpec,
+    parameters: Uint8Array,
+    details?: unknown,
+    settled: readonly Range[] = [],
+  ): void {
+    const job = { spec, parameters, settled: new RangeSet(...settled), details };
     this.#jobs.set(spec.job, job);
-    this.#log.append(recordOf(job));
+    for (const record of recordsOf(job)) this.#log.append(record);
   }
 
   /** Chunks of a fit are settled. */
@@ -150,10 +155,7 @@ export class HeadJournal {
     this.#isCompacting = true;
     this.#gathered.clear();
     const records: unknown[] = [{ type: "started", atMs: this.#startedAtMs }];
-    for (const job of this.#jobs.values()) {
-      records.push(recordOf(job));
-      if (job.settled.size > 0) records.push(settledRecord(job.spec.job, job.settled));
-    }
+    for (const job of this.#jobs.values()) records.push(...recordsOf(job));
     const done = () => {
       this.#isCompacting = false;
     };
@@ -222,8 +224,9 @@ function settledRecord(job: string, settled: RangeSet) {
   };
 }
 
-function recordOf({ spec, parameters, details }: JournalledJob) {
-  return { type: "job", spec, parameters, details };
+function recordsOf({ spec, parameters, settled, details }: JournalledJob): unknown[] {
+  const job = { type: "job", spec, parameters, details };
+  return settled.size === 0 ? [job] : [job, settledRecord(spec.job, settled)];
 }
 
 const copied = (job: JournalledJob): JournalledJob => ({
