@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { removeIfEmpty, stateHome } from "../head/discovery.ts";
+import { exitCodes } from "./exit.ts";
 
 /** Set for a child: it ends as soon as its stdin does, which the system closes with the parent. */
 const lifelineVariable = "RUNTIME_LIFELINE";
@@ -166,6 +167,11 @@ export async function startDetached(
       child.stdout?.destroy();
       child.unref();
       resolve({ line: output.slice(0, newline), pid: child.pid ?? 0 });
+    });
+    child.once("error", (error) => {
+      rmSync(logFile, { force: true });
+      const output = `runtime: The background process does not run: ${whyNotStarted(error)}.\n`;
+      resolve({ exitCode: exitCodes.failed, output });
     });
     child.once("exit", (code) => {
       const log = readFileSync(logFile, "utf8");
