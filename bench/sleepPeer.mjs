@@ -20,7 +20,8 @@ function raySeconds(count) {
   const words = [script, ...[count, chunks, ...ms].map(String)];
   const result = spawnSync(python, words, { encoding: "utf8" });
   if (result.status !== 0) throw new Error(result.stderr);
-  return JSON.parse(result.stdout.trim().split("\n").at(-1));
+  // Its own processes may write there as well.
+  return JSON.parse(result.stdout.split("\n").findLast((line) => line.startsWith("{")));
 }
 
 async function ourSeconds(count) {

@@ -71,6 +71,7 @@ export function addAssignment(
     progressMs: turn.nowMs,
   };
   job.assignments.set(agent, assignment);
+  job.mayHaveSpare = true;
   job.slotsGranted += slots;
   note(turn, job, `opened on ${agent} with ${counted(slots, "slot")}`);
   return assignment;
@@ -125,6 +126,7 @@ export function grant(
 ): void {
   assignment.leased.add(chunks);
   assignment.progressMs = turn.nowMs;
+  job.mayHaveSpare = true;
   job.firstLeaseMs ??= turn.nowMs;
   const { epoch } = assignment;
   turn.effects.push({ type: "Lease", agent, job: job.request.job, epoch, chunks, isCareful });
@@ -183,14 +185,25 @@ function takeFrom(pending: RangeSet, first: number, count: number): Range {
 /** Gives pending chunks to those who wait, those with least in hand first. */
 export function feed(turn: Turn, job: JobState): void {
   if (job.pending.size === 0 || job.hungry.size === 0) return;
-  const inHand = (agent: string) => {
+  const waiting = [...job.hungry].map((agent) => {
     const { leased, slots } = job.assignments.get(agent)!;
-    return leased.size / slots;
-  };
-  for (const agent of [...job.hungry].sort((a, b) => inHand(a) - inHand(b))) {
-    if (job.pending.size === 0) return;
-    lease(turn, job, agent);
+    return { agent, inHand: leased.size / slots };
+  });
+  // Where little is pending few get something, and to find those is less than to sort all.
+  if (job.pending.size > waiting.length / 8) waiting.sort((a, b) => a.inHand - b.inHand);
+  for (let at = 0; at < waiting.length && job.pending.size > 0; at++) {
+    if (job.pending.size <= waiting.length / 8) leastForward(waiting, at);
+    lease(turn, job, waiting[at].agent);
   }
+}
+
+/** Swaps the one with least in hand of those from `at` on to the front of them. */
+function leastForward(waiting: { readonly inHand: number }[], at: number): void {
+  let least = at;
+  for (let i = at + 1; i < waiting.length; i++) {
+    if (waiting[i].inHand < waiting[least].inHand) least = i;
+  }
+  [waiting[at], waiting[least]] = [waiting[least], waiting[at]];
 }
 
 /** Whether a job of higher priority has something for this host. */

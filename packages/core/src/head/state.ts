@@ -75,6 +75,8 @@ export interface JobState {
   readonly losses: RangeSet[];
   /** Objects that it waits for. */
   readonly missing: Set<string>;
+  /** False where no host has more than its slots are at: there is nothing to recall until somebody is leased more. */
+  mayHaveSpare: boolean;
   /** Recalls that are not answered. */
   recallsOpen: number;
   readonly counts: JobCounts;
@@ -169,6 +171,7 @@ export function newJob(request: MapRequest, nowMs: number): JobState {
     backedUp: new RangeSet(),
     losses: [],
     missing: new Set(),
+    mayHaveSpare: true,
     recallsOpen: 0,
     counts: { lost: 0, stolen: 0, backups: 0 },
     submittedMs: nowMs,

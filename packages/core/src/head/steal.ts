@@ -9,11 +9,13 @@ import { note, type Turn } from "./turn.ts";
 
 /** Asks the host that has most in hand for the tail of it, if somebody is idle and nothing is on its way already. */
 export function recallFor(turn: Turn, job: JobState): void {
-  if (job.pending.size > 0 || job.recallsOpen >= idleHosts(turn, job)) return;
+  if (job.pending.size > 0 || !job.mayHaveSpare || !isAnyoneIdle(turn, job)) return;
   let victim: string | undefined;
   let most = 0;
+  job.mayHaveSpare = false;
   for (const [agent, assignment] of job.assignments) {
     const spare = assignment.leased.size - assignment.slots;
+    job.mayHaveSpare ||= spare > 0;
     if (spare <= most || assignment.recalled !== undefined || assignment.isRecallFutile) continue;
     if (turn.state.agents.get(agent)?.phase !== "ready") continue;
     victim = agent;
@@ -28,15 +30,15 @@ export function recallFor(turn: Turn, job: JobState): void {
   turn.effects.push({ type: "Recall", agent: victim, job: job.request.job, epoch, chunks });
 }
 
-/** Hosts that wait with slots free; those that asked ahead of need are not idle. */
-function idleHosts(turn: Turn, job: JobState): number {
+/** Whether more hosts wait with slots free than there are recalls open; those that asked ahead of need are not idle. */
+function isAnyoneIdle(turn: Turn, job: JobState): boolean {
   let count = 0;
   for (const agent of job.hungry) {
     const { leased, slots } = job.assignments.get(agent)!;
     if (leased.size >= slots || turn.state.agents.get(agent)?.phase !== "ready") continue;
-    if (!isOutranked(turn, job, agent)) count++;
+    if (!isOutranked(turn, job, agent) && ++count > job.recallsOpen) return true;
   }
-  return count;
+  return false;
 }
 
 /** The last chunks of a lease, at most `count` and in one range. */
