@@ -63,6 +63,39 @@ describe("workers that one command has started", () => {
     expect(await hosts()).toEqual([]);
   }, 120_000);
 
+  it("find the head again, also one that died together with it", async () => {
+    const state = ["--state-dir", home.file("mine")];
+    const { head, join } = await home.head("--cpus", "0", ...state);
+    const group = home.start(["join", join, "--agents", "2", "--cpus", "1"]);
+    const [first, second] = await untilJoined(2);
+    head.signal("SIGKILL");
+    process.kill(first.pid, "SIGKILL");
+    await group.saw(/a worker died \(SIGKILL; it is started again in 0\.5 s\)/);
+    // Long enough for the new one to look for the head in vain.
+    await sleep(3_000);
+    const again = home.start(["start", "--head", "--cpus", "0", ...state]);
+    expect((await again.saw(/join: (\S+)/))[1]).toBe(join);
+    const now = await untilJoined(2, [first.pid]);
+    expect(now.map(({ pid }) => pid)).toContain(second.pid);
+    again.signal("SIGTERM");
+    expect(await group.ended).toMatchObject({ code: 0 });
+  }, 60_000);
+
+  it("end with the command, also one that looks for the head", async () => {
+    const { head, join } = await home.head("--cpus", "0");
+    const group = home.start(["join", join, "--agents", "2", "--cpus", "1"]);
+    const [first] = await untilJoined(2);
+    head.signal("SIGKILL");
+    process.kill(first.pid, "SIGKILL");
+    await group.saw(/it is started again in 0\.5 s/);
+    await sleep(1_500);
+    expect(childrenOf(group)).toHaveLength(2);
+    group.signal("SIGTERM");
+    expect(await group.ended).toMatchObject({ code: 0 });
+    // The head that was killed has left what the next one needs.
+    await home.head("--cpus", "0");
+  }, 60_000);
+
   it("stay down when somebody asked them to leave, and the command ends with the last", async () => {
     const { join } = await home.head("--cpus", "0");
     const group = home.start(["join", join, "--agents", "2", "--cpus", "1"]);

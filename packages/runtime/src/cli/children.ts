@@ -8,19 +8,28 @@ import { exitCodes } from "./exit.ts";
 
 /** Set for a child: it ends as soon as its stdin does, which the system closes with the parent. */
 const lifelineVariable = "RUNTIME_LIFELINE";
+/** Set for a child that takes the place of one that died. */
+const restartVariable = "RUNTIME_RESTART";
 
 const launcher = fileURLToPath(new URL("../../bin/runtime.cjs", import.meta.url));
 
 export interface WorkerChildOptions {
   readonly join: string;
   readonly arguments: readonly string[];
+  /** It takes the place of one that died, maybe together with the head: it may look for the head for a while. */
+  readonly isRestart?: boolean;
 }
 
 /** Starts `runtime join` as a child. The join string goes by the environment, which other users cannot read. */
 export function spawnWorker(options: WorkerChildOptions): ChildProcess {
   return spawn(process.execPath, [launcher, "join", ...options.arguments], {
     stdio: ["pipe", "ignore", "inherit"],
-    env: { ...process.env, RUNTIME_JOIN: options.join, [lifelineVariable]: "1" },
+    env: {
+      ...process.env,
+      RUNTIME_JOIN: options.join,
+      [lifelineVariable]: "1",
+      [restartVariable]: options.isRestart ? "1" : undefined,
+    },
     // Ctrl-C in the terminal is for the parent, which then ends its children in good order.
     detached: true,
   });
@@ -28,6 +37,9 @@ export function spawnWorker(options: WorkerChildOptions): ChildProcess {
 
 /** Whether this process is somebody's child worker. */
 export const isChild = () => process.env[lifelineVariable] === "1";
+
+/** Whether this process takes the place of a child that died. */
+export const isRestart = () => isChild() && process.env[restartVariable] === "1";
 
 /** In a child: calls `end` when the parent is gone. */
 export function watchLifeline(end: () => void): void {

@@ -27,7 +27,14 @@ import {
   stateHome,
 } from "../head/discovery.ts";
 import { version } from "../version.ts";
-import { isChild, KeptChild, spawnWorker, startDetached, watchLifeline } from "./children.ts";
+import {
+  isChild,
+  isRestart,
+  KeptChild,
+  spawnWorker,
+  startDetached,
+  watchLifeline,
+} from "./children.ts";
 import { exitCodes, log } from "./exit.ts";
 import { readJoinString } from "./joinString.ts";
 import { parseBytes, parseCount } from "./parse.ts";
@@ -103,13 +110,14 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
     return { ended: agent.attach(connection, newId()) };
   };
   const signal = firstSignal();
+  // From here on: it may look for the head for a while, and its parent may die meanwhile.
+  watchLifeline(() => process.exit(exitCodes.done));
   try {
-    let { ended } = await attach();
+    // What killed the one before it may have killed the head, whose other workers wait for it as well.
+    const first = isRestart() ? await reconnect(attach, signal) : await attach();
+    if (first === undefined) return exitCodes.interrupted;
+    let { ended } = first;
     const leaveRegister = register(joinText);
-    watchLifeline(() => {
-      leaveRegister();
-      process.exit(exitCodes.done);
-    });
     log.info(`joined the head at ${join.host}:${join.port} with ${counted(slots, "slot")}`);
     if (!isChild()) {
       process.stdout.write(`joined ${join.host}:${join.port} with ${counted(slots, "slot")}\n`);
@@ -184,7 +192,7 @@ async function reconnect<T>(
   return undefined;
 }
 
-/** The head has stopped or refused it, it cannot be found, or somebody asked the worker to leave: another would fare no better. */
+/** The head has stopped or refused it, it cannot be found (a restarted one has tried for a while), or somebody asked the worker to leave: another would fare no better. */
 const isFinal = (code: number) => finalCodes.has(code);
 const finalCodes = new Set<number>([
   exitCodes.done,
@@ -197,15 +205,19 @@ const finalCodes = new Set<number>([
 async function runAgents(joinText: string, options: JoinOptions): Promise<number> {
   const slots = options.cpus ?? Math.max(1, Math.floor(usableCores() / options.agents));
   const signal = firstSignal();
-  const spawn = () =>
-    spawnWorker({
-      join: joinText,
-      arguments: ["--cpus", String(slots), "--object-memory", String(options.objectMemory)],
-    });
+  const words = ["--cpus", String(slots), "--object-memory", String(options.objectMemory)];
+  const spawner = () => {
+    let isRestart = false;
+    return () => {
+      const child = spawnWorker({ join: joinText, arguments: words, isRestart });
+      isRestart = true;
+      return child;
+    };
+  };
   const onDeath = (how: string) => log.warn(`a worker died (${how})`);
   const children = Array.from(
     { length: options.agents },
-    () => new KeptChild({ spawn, isFinal, onDeath }),
+    () => new KeptChild({ spawn: spawner(), isFinal, onDeath }),
   );
   const ended = Promise.all(children.map((child) => child.ended));
   const leaveRegister = register(joinText);
