@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bigVolume, hashes } from "../support/bigFit.ts";
 import { dwiOptions, fixtures, Home, sleep } from "../support/cli.ts";
@@ -253,6 +254,26 @@ describe("finding each other", () => {
     alive?.signal("SIGTERM");
     expect(await alive?.ended).toMatchObject({ code: 0 });
     expect(readdirSync(state)).toEqual(["head.json"]);
+  });
+
+  it("keeps the log of a head in the background from another that starts at the same moment", async () => {
+    const start = ["start", "--head", "--port", "0", "--cpus", "1", "--detach"];
+    const both = await Promise.all([home.run(start), home.run(start)]);
+    const [won, lost] = both.sort((one, other) => Number(one.code) - Number(other.code));
+    expect([won.code, lost.code]).toEqual([0, 2]);
+    expect(lost.stderr).toMatch(/A head of yours runs already/);
+    const logFile = /log (\S+)\)/.exec(won.stderr)?.[1] ?? "";
+    const names = () => readdirSync(dirname(logFile)).sort();
+    expect(names()).toEqual(["claim-1", "head.json", "head.log", "journal"]);
+    // Its own worker is told to leave: the log is not the worker's to remove.
+    const hosts = async () => JSON.parse((await home.run(["status", "--json"])).stdout).hosts;
+    let found = await hosts();
+    for (; found.length === 0; found = await hosts()) await sleep(50);
+    process.kill(found[0].pid, "SIGTERM");
+    while ((await hosts()).length > 0) await sleep(50);
+    expect(readFileSync(logFile, "utf8")).toMatch(/joined/);
+    expect(await home.run(["stop"])).toMatchObject({ code: 0 });
+    expect(existsSync(logFile)).toBe(false);
   });
 
   it("says that a port is taken or a host name is none, and leaves no directory", async () => {

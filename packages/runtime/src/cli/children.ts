@@ -1,6 +1,15 @@
 /** Worker processes of a parent: they end with it, however it ends. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { removeIfEmpty, stateHome } from "../head/discovery.ts";
@@ -10,6 +19,8 @@ import { exitCodes } from "./exit.ts";
 const lifelineVariable = "RUNTIME_LIFELINE";
 /** Set for a child that takes the place of one that died. */
 const restartVariable = "RUNTIME_RESTART";
+/** Set for a background process: the names its log has, while it starts and then. */
+const logVariables = ["RUNTIME_STARTING_LOG", "RUNTIME_OWN_LOG"] as const;
 
 const launcher = fileURLToPath(new URL("../../bin/runtime.cjs", import.meta.url));
 
@@ -29,6 +40,8 @@ export function spawnWorker(options: WorkerChildOptions): ChildProcess {
       RUNTIME_JOIN: options.join,
       [lifelineVariable]: "1",
       [restartVariable]: options.isRestart ? "1" : undefined,
+      // The log is its parent's to remove.
+      ...Object.fromEntries(logVariables.map((name) => [name, undefined])),
     },
     // Ctrl-C in the terminal is for the parent, which then ends its children in good order.
     detached: true,
@@ -150,8 +163,6 @@ function whyNotStarted(error: unknown): string {
   return `it could not be started: ${startReasons[code] ?? message}`;
 }
 
-const logVariable = "RUNTIME_OWN_LOG";
-
 /**
  * Starts this command again in the background, with its log in `logFile`, and resolves with the first line it
  * prints; where it ends before, with its exit code and what it logged.
@@ -163,42 +174,59 @@ export async function startDetached(
   | { readonly exitCode: number; readonly output: string }
 > {
   const words = process.argv.slice(2).filter((word) => word !== "--detach");
-  const descriptor = openSync(logFile, "w", 0o600);
+  // Another that starts now, or runs, may have its log there: the name is taken by the one that succeeds.
+  const startingLog = `${logFile}.${process.pid}.tmp`;
+  const [startingVariable, ownVariable] = logVariables;
+  const descriptor = openSync(startingLog, "w", 0o600);
   const child = spawn(process.execPath, [launcher, ...words], {
     stdio: ["ignore", "pipe", descriptor],
-    env: { ...process.env, [logVariable]: logFile },
+    env: { ...process.env, [startingVariable]: startingLog, [ownVariable]: logFile },
     detached: true,
   });
   closeSync(descriptor);
   return new Promise((resolve) => {
     let output = "";
+    let isStarted = false;
     child.stdout?.on("data", (data: Buffer) => {
       output += data.toString();
       const newline = output.indexOf("\n");
-      if (newline < 0) return;
+      if (newline < 0 || isStarted) return;
+      isStarted = true;
+      // One that was told to end at once may have removed its log.
+      if (existsSync(startingLog)) renameSync(startingLog, logFile);
       child.stdout?.destroy();
       child.unref();
       resolve({ line: output.slice(0, newline), pid: child.pid ?? 0 });
     });
     child.once("error", (error) => {
-      rmSync(logFile, { force: true });
+      rmSync(startingLog, { force: true });
       const output = `runtime: The background process does not run: ${whyNotStarted(error)}.\n`;
       resolve({ exitCode: exitCodes.failed, output });
     });
     child.once("exit", (code) => {
-      const log = readFileSync(logFile, "utf8");
-      rmSync(logFile, { force: true });
+      if (isStarted) return;
+      const log = existsSync(startingLog) ? readFileSync(startingLog, "utf8") : "";
+      rmSync(startingLog, { force: true });
       resolve({ exitCode: code ?? 1, output: log });
     });
   });
 }
 
-/** In a detached process that ends in good order: removes its log. */
+/** In a detached process that ends in good order: removes its log, by whichever name it goes. */
 export function removeOwnLog(): void {
-  const logFile = process.env[logVariable];
-  if (logFile === undefined) return;
-  rmSync(logFile, { force: true });
-  for (let folder = dirname(logFile); folder.startsWith(stateHome()); folder = dirname(folder)) {
-    removeIfEmpty(folder);
+  for (const name of logVariables) {
+    const logFile = process.env[name];
+    if (logFile === undefined) continue;
+    if (isOwnLog(logFile)) rmSync(logFile, { force: true });
+    for (let folder = dirname(logFile); folder.startsWith(stateHome()); folder = dirname(folder)) {
+      removeIfEmpty(folder);
+    }
   }
+}
+
+/** Whether this process writes its log there: another may have taken the name. */
+function isOwnLog(logFile: string): boolean {
+  const found = statSync(logFile, { throwIfNoEntry: false });
+  const own = fstatSync(process.stderr.fd);
+  return found !== undefined && found.ino === own.ino && found.dev === own.dev;
 }
