@@ -266,7 +266,13 @@ const toClientSchema = z.discriminatedUnion("type", [
     job: id,
     counts: z.object({ lost: count, stolen: count, backups: count }),
   }),
-  z.object({ type: z.literal("jobFailed"), job: id, reason: text }),
+  /** `isOfKernel`: to try again is in vain. */
+  z.object({
+    type: z.literal("jobFailed"),
+    job: id,
+    reason: text,
+    isOfKernel: z.boolean().optional(),
+  }),
   z.object({ type: z.literal("statusReply"), request: count, status: statusSchema }),
   z.object({ type: z.literal("whyReply"), request: count, explanations: z.array(explanation) }),
 ]);

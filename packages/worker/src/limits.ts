@@ -7,7 +7,7 @@ export const kernelHeapMebibytes = 512;
 export const deathsBeforeBeginLimit = 3;
 
 /** Milliseconds before a thread is asked for again that the system did not give. */
-export const startAgainMs = 100;
+export const startAgainMs = 500;
 
 /** A chunk that has cost this many threads is run carefully. The first death blames nobody. */
 export const threadDeathsPerChunk = 2;

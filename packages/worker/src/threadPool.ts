@@ -12,6 +12,8 @@ interface Slot {
   end: ThreadEnd;
   /** Its thread was told to end; who asks again waits for the same end. */
   ending: Promise<unknown> | undefined;
+  /** Asks again for a thread that the system did not give. */
+  again: NodeJS.Timeout | undefined;
   /** Jobs of which this thread found nothing left to draw. */
   readonly idle: Set<string>;
 }
@@ -35,6 +37,7 @@ export class ThreadPool {
         worker: undefined,
         end: "died",
         ending: undefined,
+        again: undefined,
         idle: new Set(),
       };
       this.#slots[slot].worker ??= this.#start(slot);
@@ -97,6 +100,7 @@ export class ThreadPool {
   /** Ends all threads. */
   async end(): Promise<void> {
     const slots = this.#slots.splice(0);
+    for (const { again } of slots) clearTimeout(again);
     const jobs = [...this.#jobs.values()];
     await Promise.all([
       ...jobs.map((job) => job.end()),
@@ -104,7 +108,7 @@ export class ThreadPool {
     ]);
   }
 
-  /** Undefined where the system has no more threads to give: that counts as a death before it began. */
+  /** Undefined where the system has no more threads to give: it is asked again. */
   #start(slot: number): Worker | undefined {
     let worker: Worker;
     try {
@@ -113,7 +117,8 @@ export class ThreadPool {
         resourceLimits: { maxOldGenerationSizeMb: kernelHeapMebibytes },
       });
     } catch (error) {
-      setTimeout(() => this.#notStarted(slot, reasonOf(error)), startAgainMs);
+      const asked = this.#slots[slot];
+      asked.again ??= setTimeout(() => this.#notStarted(slot, reasonOf(error)), startAgainMs);
       return undefined;
     }
     worker.on("message", (message: FromThread) => this.#received(slot, message));
@@ -191,11 +196,18 @@ export class ThreadPool {
     this.#startAgain(index);
   }
 
+  /** The job goes on with the threads that it has; where there are none at all, that cannot last. */
   #notStarted(index: number, reason: string): void {
-    // Another job may have had better luck meanwhile, or the pool has ended.
-    if (this.#slots[index] === undefined || this.#slots[index].worker !== undefined) return;
-    const jobs = [...this.#jobs.values()].filter((job) => index < job.slots);
-    for (const job of jobs) job.diedBeforeBegin(reason);
+    const slot = this.#slots[index];
+    // The pool may have ended.
+    if (slot === undefined) return;
+    slot.again = undefined;
+    // Another job may have had better luck meanwhile.
+    if (slot.worker !== undefined) return;
+    if (this.size === 0) {
+      const jobs = [...this.#jobs.values()].filter((job) => index < job.slots);
+      for (const job of jobs) job.diedBeforeBegin(reason);
+    }
     this.#startAgain(index);
   }
 

@@ -35,7 +35,12 @@ export function agentJoined(turn: Turn, event: Joined): void {
   const { agents, jobs } = turn.state;
   if (agents.has(agent)) throw new RangeError(`Agent ${agent} joined twice.`);
   // What its earlier self held must not go to others before it can say that it has it still.
+  const complaints = replaces === undefined ? [] : complaintsOf(turn, replaces);
   const feedAll = replaces === undefined ? () => {} : remove(turn, replaces, false);
+  for (const { job, refusal, hasFailed } of complaints) {
+    if (refusal !== undefined) job.refusals.set(agent, refusal);
+    if (hasFailed) job.kernelFailures.add(agent).delete(replaces!);
+  }
   const host: AgentState = {
     agent,
     slots,
@@ -64,6 +69,15 @@ export function agentJoined(turn: Turn, event: Joined): void {
   }
 }
 
+/** What a host said that it cannot run: it cannot under another name either. */
+function complaintsOf(turn: Turn, agent: string) {
+  return [...turn.state.jobs.values()].map((job) => ({
+    job,
+    refusal: job.refusals.get(agent),
+    hasFailed: job.kernelFailures.has(agent),
+  }));
+}
+
 /** Lets a host keep what it has of a job and nobody else does; false where it may have no part of it. */
 function adopt(
   turn: Turn,
@@ -75,6 +89,7 @@ function adopt(
   if (job.phase !== "open" || job.request.actor !== undefined || job.assignments.has(agent)) {
     return false;
   }
+  if (job.refusals.has(agent)) return false;
   const needed = job.request.memoryBytes ?? 0;
   if (needed > host.memoryBytes) {
     job.refusals.set(agent, whyTooLarge(needed, host.memoryBytes));

@@ -189,7 +189,13 @@ export type HeadEffect =
   /** Goes into the journal: these were not settled before. */
   | { readonly type: "RecordSettled"; readonly job: string; readonly chunks: Range }
   | { readonly type: "CompleteJob"; readonly job: string; readonly counts: JobCounts }
-  | { readonly type: "FailJob"; readonly job: string; readonly reason: string }
+  | {
+      readonly type: "FailJob";
+      readonly job: string;
+      readonly reason: string;
+      /** The kernel is at fault, and would be again; not the hosts. */
+      readonly isOfKernel?: boolean | undefined;
+    }
   | { readonly type: "DropObject"; readonly agent: string; readonly object: string }
   | {
       readonly type: "StartActor";

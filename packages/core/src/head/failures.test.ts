@@ -90,6 +90,44 @@ describe("a job that hosts cannot run, or that takes them down", () => {
     });
   });
 
+  it("takes a host that comes back under another name for the one it was", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1 });
+    step(state, { type: "AgentJoined", agent: "b", slots: 1 });
+    step(state, { type: "JobSubmitted", request: job(2) });
+    const chunks = { start: 0, end: 1 };
+    const failed = { job: "j", chunks, failure: "application", reason: "x" } as const;
+    step(state, { type: "RangeFailed", agent: "a", ...failed });
+    const holds = [{ job: "j", ranges: [chunks] }];
+    const back = { agent: "a2", slots: 1, replaces: "a", holds } as const;
+    expect(typesOf(step(state, { type: "AgentJoined", ...back }))).toEqual(["CloseJob"]);
+    expect([...state.jobs.get("j")!.kernelFailures]).toEqual(["a2"]);
+  });
+
+  it("does not let suspects that wait for their turn stop the recall of other chunks", () => {
+    const state = emptyHeadState();
+    step(state, { type: "JobSubmitted", request: job(40) });
+    const join = (agent: string) => step(state, { type: "AgentJoined", agent, slots: 8 });
+    const leave = (agent: string) => step(state, { type: "AgentLeft", agent, isDeath: true });
+    for (let i = 0; i < 5; i++) {
+      join(`dead ${i}`);
+      leave(`dead ${i}`);
+    }
+    const suspects = state.jobs.get("j")!.losses[4];
+    expect(suspects.size).toBeGreaterThan(8);
+    // Plain chunks lie behind the suspects: the first host takes four of these and then all of those.
+    join("a");
+    for (let i = 0; i < 20; i++) step(state, { type: "WorkWanted", agent: "a", job: "j" });
+    const begun = join("b");
+    for (let i = 0; i < 4; i++) {
+      begun.push(...step(state, { type: "WorkWanted", agent: "b", job: "j" }));
+    }
+    const { pending } = state.jobs.get("j")!;
+    expect(pending.size).toBeGreaterThan(0);
+    begun.push(...step(state, { type: "Tick" }));
+    expect(typesOf(begun)).toContain("Recall");
+  });
+
   it("believes the only host there is", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });

@@ -20,6 +20,7 @@ import {
   kernelFailuresLimit,
   memoryBackoffMs,
   memoryRetriesLimit,
+  nobodyCanAnyMoreMs,
   nobodyCanMs,
 } from "./limits.ts";
 import { awaitObjects, objectMade, objectNotMade, promiseObject } from "./objects.ts";
@@ -179,7 +180,7 @@ function kernelFailed(turn: Turn, job: JobState, agent: string, reason: string):
   const isMap = (makes ?? actor) === undefined;
   const isBelieved = job.kernelFailures.size >= kernelFailuresLimit;
   if (isMap && !isBelieved && othersMayRun(turn, job, agent)) jobRefused(turn, job, agent, reason);
-  else failJob(turn, job, reason);
+  else failJob(turn, job, reason, true);
 }
 
 function othersMayRun(turn: Turn, job: JobState, agent: string): boolean {
@@ -261,7 +262,9 @@ function failIfNobodyCouldForLong(turn: Turn, job: JobState): boolean {
     return false;
   }
   job.nobodyCanSinceMs ??= turn.nowMs;
-  return turn.nowMs - job.nobodyCanSinceMs >= nobodyCanMs && failIfNobodyCan(turn, job);
+  const hasBegun = job.settled.size > job.settledBefore;
+  const patienceMs = hasBegun ? nobodyCanAnyMoreMs : nobodyCanMs;
+  return turn.nowMs - job.nobodyCanSinceMs >= patienceMs && failIfNobodyCan(turn, job);
 }
 
 function whyNobodyCan(turn: Turn, job: JobState): string | undefined {
@@ -345,8 +348,9 @@ function finishIfSettled(turn: Turn, job: JobState, agent?: string): boolean {
   return true;
 }
 
-export function failJob(turn: Turn, job: JobState, reason: string): void {
-  closeJob(turn, job, reason, { type: "FailJob", job: job.request.job, reason });
+export function failJob(turn: Turn, job: JobState, reason: string, isOfKernel?: boolean): void {
+  const failed = { type: "FailJob", job: job.request.job, reason } as const;
+  closeJob(turn, job, reason, isOfKernel ? { ...failed, isOfKernel } : failed);
   objectNotMade(turn, job, reason);
 }
 

@@ -21,8 +21,11 @@ export const slowAfterChunks = 3;
 /** ...and for at least this long. */
 export const slowAfterMs = 1_000;
 
-/** A job that none of the hosts that are left can run is kept this long: one that could may come back. */
+/** A job that none of the hosts that are left can run is kept this long: one that could may come back... */
 export const nobodyCanMs = 10_000;
+
+/** ...and longer where something was done: its driver may be less patient. */
+export const nobodyCanAnyMoreMs = 120_000;
 
 /** A job whose driver cannot be reached is kept this long. */
 export const driverGraceMs = 20_000;

@@ -1,7 +1,7 @@
 /** Cures for the tail of a job: work that one host holds and has not begun goes to idle ones; slow chunks get a copy. */
 import type { Range } from "../chunks.ts";
 import { counted } from "../counted.ts";
-import { carefulRoom, grant, isOutranked, suspectsOf } from "./leases.ts";
+import { carefulRoom, firstBeside, grant, isOutranked, suspectsOf } from "./leases.ts";
 import { slowAfterChunks, slowAfterMs } from "./limits.ts";
 import { usualChunkMs } from "./pace.ts";
 import type { Assignment, JobState } from "./state.ts";
@@ -9,7 +9,7 @@ import { note, type Turn } from "./turn.ts";
 
 /** Asks the host that has most in hand for the tail of it, if somebody is idle and nothing is on its way already. */
 export function recallFor(turn: Turn, job: JobState): void {
-  if (job.pending.size > 0 || !job.mayHaveSpare || !isAnyoneIdle(turn, job)) return;
+  if (hasForHungry(job) || !job.mayHaveSpare || !isAnyoneIdle(turn, job)) return;
   let victim: string | undefined;
   let most = 0;
   job.mayHaveSpare = false;
@@ -29,6 +29,13 @@ export function recallFor(turn: Turn, job: JobState): void {
   const { epoch } = assignment;
   turn.effects.push({ type: "Recall", agent: victim, job: job.request.job, epoch, chunks });
 }
+
+/** Whether there is something pending that hosts may have: of suspects, those that wait have as many as they may. */
+const hasForHungry = (job: JobState): boolean => {
+  const suspects = suspectsOf(job);
+  if (suspects === undefined) return job.pending.size > 0;
+  return firstBeside(job.pending, suspects) !== undefined;
+};
 
 /** Whether more hosts wait with slots free than there are recalls open; those that asked ahead of need are not idle. */
 function isAnyoneIdle(turn: Turn, job: JobState): boolean {
@@ -66,7 +73,7 @@ export function recallAnswered(turn: Turn, job: JobState, agent: string, chunks:
  * nothing for a few times what chunks usually take, or cannot be reached.
  */
 export function backUp(turn: Turn, job: JobState): void {
-  if (job.pending.size > 0 || job.hungry.size === 0 || job.recallsOpen > 0) return;
+  if (hasForHungry(job) || job.hungry.size === 0 || job.recallsOpen > 0) return;
   const limitMs = slowLimitMs(job);
   const slow = [...job.assignments].filter(
     ([agent, { leased, progressMs }]) =>

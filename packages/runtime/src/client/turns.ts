@@ -12,6 +12,7 @@ export class Turns {
 
   /** Resolves when it is the caller's turn, with what ends it; rejects with the reason of `signal`. */
   async next(signal?: AbortSignal): Promise<() => void> {
+    if (signal?.aborted) throw abortReason(signal);
     if (this.#running < this.#limit) this.#running++;
     else await this.#wait(signal);
     return () => this.#hand();
@@ -31,7 +32,11 @@ export class Turns {
     try {
       await new Promise<void>((resolve, reject) => {
         begin = resolve;
-        onAbort = () => reject(abortReason(signal!));
+        onAbort = () => {
+          // No turn may go to one that has left.
+          this.#waiting.delete(begin);
+          reject(abortReason(signal!));
+        };
         this.#waiting.add(begin);
         signal?.addEventListener("abort", onAbort, { once: true });
       });

@@ -212,7 +212,9 @@ class ClusterFit {
         return;
       case "jobFailed":
         this.#reject(
-          new FitError(`The ${this.#spec.model} fit failed: ${sentence(message.reason)}`),
+          new FitError(`The ${this.#spec.model} fit failed: ${sentence(message.reason)}`, {
+            keepsLedger: !message.isOfKernel && this.#mostSlots > 0,
+          }),
         );
     }
   }

@@ -167,6 +167,7 @@ export class Head implements Desk {
         return;
       case "CloseJob":
         this.agents.get(effect.agent)?.busySlots.delete(effect.job);
+        job.agentLeft(effect.agent);
         this.toAgent(effect.agent, { ...effect, type: "close" });
         return;
       case "ConfirmSettled":
@@ -184,7 +185,7 @@ export class Head implements Desk {
       }
       case "FailJob":
         this.log(`fit ${effect.job} has failed: ${effect.reason}`);
-        this.#ended(job, { type: "jobFailed", job: effect.job, reason: effect.reason });
+        this.#ended(job, { ...effect, type: "jobFailed" });
     }
   }
 
