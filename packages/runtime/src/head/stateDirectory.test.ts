@@ -55,4 +55,40 @@ describe("the state directory of a head", () => {
     expect(await next.deadForMs()).toBeUndefined();
     await next.release();
   });
+
+  const hasLeft = (...names: string[]) => {
+    for (const name of names) writeFileSync(join(path, name), "words");
+  };
+
+  it("loses what dead heads left when its head stops in good order", async () => {
+    const head = new StateDirectory(path);
+    await head.open();
+    head.save(newToken(), 6399);
+    hasLeft("journal", "journal.new", "head.json.12.tmp", "head.log");
+    head.close();
+    expect(readdirSync(path).sort()).toEqual(["claim-1", "head.json"]);
+    await head.release();
+  });
+
+  it("that another head took is left alone by the one that lost it", async () => {
+    const before = process.env.XDG_STATE_HOME;
+    process.env.XDG_STATE_HOME = folder;
+    try {
+      const slept = new StateDirectory(undefined);
+      path = slept.path;
+      await slept.open();
+      slept.save(newToken(), 6399);
+      const names = ["claim-2", "head.json", "head.log", "journal"];
+      hasLeft("journal", "head.log");
+      writeFileSync(join(path, "claim-2"), claimOf({ hostName: "other" }));
+      rmSync(join(path, "claim-1"));
+      slept.removeJournal();
+      slept.close();
+      await slept.release();
+      expect(readdirSync(path).sort()).toEqual(names);
+    } finally {
+      if (before === undefined) delete process.env.XDG_STATE_HOME;
+      else process.env.XDG_STATE_HOME = before;
+    }
+  });
 });

@@ -1,5 +1,5 @@
 /** What a head keeps on disk: its token and port, so that a restart has the same join string. */
-import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, fstatSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
 import { whyNotToken } from "@fascicle/transport";
@@ -21,6 +21,9 @@ interface HeadFile {
   /** The process that holds the directory now. */
   readonly owner: Owner;
 }
+
+/** What a head that died while it wrote `head.json` left. */
+const unfinishedPattern = /^head\.json\.\d+\.tmp$/;
 
 /** A directory that goes, or is taken by another, while it is being taken is tried again this many times in all. */
 const takeAttempts = 3;
@@ -140,14 +143,23 @@ export class StateDirectory {
     return existsSync(this.#journal);
   }
 
-  /** No fit is in it any more. */
+  /** No fit is in it any more. Does nothing where another head has taken the directory. */
   removeJournal(): void {
-    rmSync(this.#journal, { force: true });
+    if (!this.#isHeld) return;
+    for (const name of [this.#journal, `${this.#journal}.new`]) rmSync(name, { force: true });
   }
 
-  /** A head that stops in good order leaves nothing, but for token and port where the directory is the user's own. */
+  /**
+   * A head that stops in good order leaves nothing, not even of those that died here before it, but for token and port
+   * where the directory is the user's own. Does nothing where another head has taken the directory.
+   */
   close(): void {
+    if (!this.#isHeld) return;
     this.removeJournal();
+    for (const name of readdirSync(this.path)) {
+      if (unfinishedPattern.test(name)) rmSync(join(this.path, name), { force: true });
+    }
+    if (this.#isLogLeft()) rmSync(this.logFile, { force: true });
     if (!this.#isDefault) return;
     rmSync(this.#file, { force: true });
   }
@@ -156,7 +168,7 @@ export class StateDirectory {
   async release(): Promise<void> {
     const claim = this.#claim;
     this.#claim = undefined;
-    if (claim !== undefined && (await isOwnClaim(claim))) rmSync(claim, { force: true });
+    if (claim !== undefined && isOwnClaim(claim)) rmSync(claim, { force: true });
     this.discardIfEmpty();
   }
 
@@ -170,6 +182,22 @@ export class StateDirectory {
   /** Where a detached head writes its log. */
   get logFile(): string {
     return join(this.path, "head.log");
+  }
+
+  /** Whether the log is a dead head's, and not what this process writes to. */
+  #isLogLeft(): boolean {
+    try {
+      const log = statSync(this.logFile);
+      const own = fstatSync(process.stderr.fd);
+      return log.ino !== own.ino || log.dev !== own.dev;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Whether it is still this process's. */
+  get #isHeld(): boolean {
+    return this.#claim !== undefined && isOwnClaim(this.#claim);
   }
 
   get #file(): string {

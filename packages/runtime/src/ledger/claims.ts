@@ -2,6 +2,7 @@
  * Who may write to a directory. Its files `claim-N` name the processes that held it, each made with a number that no
  * other can take: the highest one holds it, if its process lives.
  */
+import { readFileSync } from "node:fs";
 import { link, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { currentOwner, type Owner } from "@fascicle/object-store";
@@ -35,8 +36,12 @@ export async function readClaim(file: string): Promise<Owner | undefined> {
 }
 
 /** Whether it is still this process's: another may have taken it for dead. */
-export async function isOwnClaim(file: string): Promise<boolean> {
-  return JSON.stringify(await readClaim(file)) === JSON.stringify(currentOwner());
+export function isOwnClaim(file: string): boolean {
+  try {
+    return readFileSync(file, "utf8") === JSON.stringify(currentOwner());
+  } catch {
+    return false;
+  }
 }
 
 /**
