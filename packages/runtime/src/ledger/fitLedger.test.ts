@@ -378,6 +378,27 @@ describe("the ledger of a fit", () => {
     await (await resume()).ledger.remove();
   });
 
+  it("is let go of where what it takes the place of cannot be removed", async (context) => {
+    const path = await leave([first]);
+    const busy = join(path, "busy");
+    mkdirSync(busy);
+    try {
+      execFileSync("mount", ["-t", "tmpfs", "tmpfs", busy], { stdio: "ignore" });
+    } catch {
+      context.skip("needs the right to mount a small disk");
+    }
+    try {
+      const ledger = await open(false);
+      await ledger.begin(outputsWith(whole), chunkCount);
+      ledger.settled(second);
+      await ledger.fail(lost(), false);
+      expect(said.at(-1)).toMatch(/ledger in .* cannot be written .*: the fit goes on/);
+      expect(readdirSync(path).filter((name) => name.startsWith("claim-"))).toEqual([]);
+    } finally {
+      execFileSync("umount", [busy]);
+    }
+  });
+
   it("lets the fit go on where its disk is full, and gives the disk to the maps", async (context) => {
     const disk = join(folder, "disk");
     mkdirSync(disk);

@@ -333,12 +333,13 @@ export class FitLedger {
       this.#heldBy("another process");
       return;
     }
+    // First of all: whatever fails from here on, the end of the fit lets go of it.
+    this.#held = held;
     if (this.#left !== undefined) {
       this.#left = undefined;
       // What is in it goes, and not the directory: another process could be the one to make it again.
       await held.clear();
     }
-    this.#held = held;
     this.#files = await this.#openFiles();
     await this.#files.rewrite(this.#header(Date.now()));
   }

@@ -1,8 +1,8 @@
 /** The directory of a ledger, which one process at a time may write to. */
 import { mkdir, readdir, rm, rmdir, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { stateOfOwner } from "@fascicle/object-store";
-import { claimFile, isOwnClaim, lastClaim, readClaim, writeClaim } from "./claims.ts";
+import { type Owner, stateOfOwner } from "@fascicle/object-store";
+import { claimFile, claimsOn, isOwnClaim, lastClaim, readClaim, writeClaim } from "./claims.ts";
 import { forgetLedger, noteLedger } from "./ledgerPlaces.ts";
 import { heartbeatMs, ledgerLifetimeMs, silentHolderMs, unreadableClaimMs } from "./limits.ts";
 
@@ -15,6 +15,8 @@ export interface Holder {
   readonly isAlive: boolean;
   /** Number of the last claim; 0 where there is none. */
   readonly claim: number;
+  /** Whom that claim names; undefined where there is none, or it cannot be read. */
+  readonly owner: Owner | undefined;
   /** `pid 12 on HOST`, or what can be said of one that has left it. */
   readonly who: string;
   /** When it last said so, milliseconds since 1970. */
@@ -27,15 +29,17 @@ export async function holderOf(path: string): Promise<Holder | undefined> {
   if (claim === undefined) return undefined;
   const file = claim === 0 ? path : claimFile(path, claim);
   const { mtimeMs: heardMs } = await stat(file).catch(() => ({ mtimeMs: Date.now() }));
-  if (claim === 0) return { isAlive: false, claim, who: "a fit that could not go on", heardMs };
+  if (claim === 0) {
+    return { isAlive: false, claim, owner: undefined, who: "a fit that could not go on", heardMs };
+  }
   const silentMs = Date.now() - heardMs;
   const owner = await readClaim(file);
   if (owner === undefined) {
-    return { isAlive: silentMs < unreadableClaimMs, claim, who: "another process", heardMs };
+    return { isAlive: silentMs < unreadableClaimMs, claim, owner, who: "another process", heardMs };
   }
   const state = stateOfOwner(owner);
   const isAlive = state === "alive" || (state === "unknown" && silentMs < silentHolderMs);
-  return { isAlive, claim, who: `pid ${owner.pid} on ${owner.hostName}`, heardMs };
+  return { isAlive, claim, owner, who: `pid ${owner.pid} on ${owner.hostName}`, heardMs };
 }
 
 /** A ledger's directory that this process holds. */
@@ -58,6 +62,10 @@ export class HeldDirectory {
   static async take(path: string, dead: Holder): Promise<HeldDirectory | undefined> {
     const file = claimFile(path, dead.claim + 1);
     if (!(await writeClaim(file))) return undefined;
+    if (!(await isNextAfter(file, dead))) {
+      await rm(file, { force: true });
+      return undefined;
+    }
     if (dead.claim > 0) await rm(claimFile(path, dead.claim), { force: true });
     return new HeldDirectory(path, file);
   }
@@ -80,7 +88,7 @@ export class HeldDirectory {
   /** Leaves it as it is to whoever comes next. */
   async release(): Promise<void> {
     clearInterval(this.#heartbeat);
-    if (await isOwnClaim(this.#claimFile)) await rm(this.#claimFile, { force: true });
+    if (isOwnClaim(this.#claimFile)) await rm(this.#claimFile, { force: true });
   }
 
   /** Removes what is in it, and goes on holding it. */
@@ -94,13 +102,30 @@ export class HeldDirectory {
   /** Removes it, unless somebody took it for that of a dead process (one that slept long on a shared disk). */
   async remove(): Promise<void> {
     clearInterval(this.#heartbeat);
-    if (await isOwnClaim(this.#claimFile)) {
-      await this.clear();
-      // The claim goes last: whoever takes the directory after it finds nothing, and loses nothing to us.
-      await rm(this.#claimFile, { force: true });
+    if (isOwnClaim(this.#claimFile)) {
+      try {
+        await this.clear();
+      } finally {
+        // The claim goes last: whoever takes the directory after it finds nothing, and loses nothing to us.
+        await rm(this.#claimFile, { force: true });
+      }
     }
     if (await isRemoved(this.path)) forgetLedger(this.path);
   }
+}
+
+/**
+ * Whether a claim that was just made follows the one that was seen to be dead. Meanwhile others may have come and gone,
+ * and begun to count anew: their claim can have the number of the dead one, and be alive.
+ */
+async function isNextAfter(file: string, dead: Holder): Promise<boolean> {
+  const path = dirname(file);
+  const claims = (await claimsOn(path)) ?? [];
+  const others = claims.filter((claim) => claimFile(path, claim) !== file);
+  if (others.length === claims.length || Math.max(0, ...others) !== dead.claim) return false;
+  if (dead.claim === 0) return true;
+  const owner = await readClaim(claimFile(path, dead.claim));
+  return JSON.stringify(owner) === JSON.stringify(dead.owner);
 }
 
 /** Removes an empty directory; false where something is in it. */
