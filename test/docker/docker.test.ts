@@ -257,10 +257,11 @@ describe.skipIf(reason !== undefined)("the compose file", () => {
     const { code, stdout, stderr } = await fit.ended;
     expect(code, stderr).toBe(0);
     expect(await ask("inspect", "-f", "{{.State.ExitCode}}", victim)).toBe("137");
-    expect(JSON.parse(stdout).attempts.lost).toBeGreaterThan(0);
+    // What it had was given to others when it was known for dead, or copied to them before.
+    expect(JSON.parse(stdout).attempts.run).toBeGreaterThan(64);
     expect(hashes(home.file("data", "out", "phantom"))).toEqual(hashes(local));
     await workersReady(2);
-  }, 120_000);
+  }, 240_000);
 
   it("stops in good order, and down leaves nothing", async () => {
     const names = [...(await project.containers("head")), ...(await project.containers("worker"))];
