@@ -1,5 +1,5 @@
 /** What must hold after every step, for tests and the simulator. */
-import { carefulRoom, firstBeside, suspectsOf } from "./leases.ts";
+import { carefulRoom, hasForHungry } from "./leases.ts";
 import { type HeadState, type JobState, priorityOf, slotLimitOf } from "./state.ts";
 
 /** Throws where the state contradicts itself: every chunk is pending, settled, or held by one host (two where it has a copy). */
@@ -30,7 +30,7 @@ function checkJob(state: HeadState, job: JobState): void {
     if (job.request.actor !== undefined || host.isDraining || host.phase !== "ready") continue;
     const isHungry = assignment.leased.size === 0 || job.hungry.has(agent);
     const isHeldBack = isOutranked(state, job, agent);
-    const mayHaveNone = carefulRoom(job, assignment) < 1 && hasSuspectsAlone(job);
+    const mayHaveNone = carefulRoom(job, assignment) < 1 && !hasForHungry(job);
     assertThat(
       !isHungry || isHeldBack || job.pending.size === 0 || mayHaveNone,
       `job ${id} starves ${agent}`,
@@ -71,10 +71,6 @@ function checkJob(state: HeadState, job: JobState): void {
     assertThat(job.missing.size === 0, `job ${id} runs without what it needs`);
   }
 }
-
-/** Whether all that nobody holds is to be run carefully. */
-const hasSuspectsAlone = (job: JobState): boolean =>
-  firstBeside(job.pending, suspectsOf(job)!) === undefined;
 
 function isOutranked(state: HeadState, job: JobState, agent: string): boolean {
   return [...state.jobs.values()].some(

@@ -24,7 +24,7 @@ import {
   nobodyCanMs,
 } from "./limits.ts";
 import { awaitObjects, objectMade, objectNotMade, promiseObject } from "./objects.ts";
-import { type JobState, jobsByPriority, jobTransitions, newJob } from "./state.ts";
+import { type Assignment, type JobState, jobsByPriority, jobTransitions, newJob } from "./state.ts";
 import { backUp, recallAnswered, recallFor } from "./steal.ts";
 import { note, type Turn } from "./turn.ts";
 
@@ -69,12 +69,12 @@ export function block(turn: Turn, job: JobState, object: string): void {
 
 /** Takes a job that goes on later from the hosts that have it: what that leaves is room for others. */
 export function closeEverywhere(turn: Turn, job: JobState): void {
-  const agents = [...job.assignments.keys()].filter((agent) => {
+  const agents: string[] = [];
+  for (const agent of [...job.assignments.keys()]) {
     dropAssignment(turn, job, agent);
-    return turn.state.agents.has(agent);
-  });
-  for (const agent of agents) {
+    if (!turn.state.agents.has(agent)) continue;
     turn.effects.push({ type: "CloseJob", agent, job: job.request.job });
+    agents.push(agent);
   }
   freeRoom(turn, agents);
 }
@@ -94,11 +94,14 @@ export function rangeSettled(turn: Turn, job: JobState, agent: string, chunks: R
   assignment.isRecallFutile = false;
   job.memoryFailures.delete(agent);
   const isHungry = job.hungry.has(agent);
-  // It may take a suspect again where it had as many as it may.
-  const isHeldBack = isHungry && job.pending.size > 0;
-  if ((assignment.leased.size === 0 && !isHungry) || isHeldBack) lease(turn, job, agent);
+  if (mayLease(job, agent, assignment)) lease(turn, job, agent);
   // It asked ahead of need, and there was nothing; now it is in need.
   if (assignment.leased.size < assignment.slots && isHungry) recallFor(turn, job);
+}
+
+/** Whether a host that has less than before may get something: one that waits had as many suspects as it may. */
+function mayLease(job: JobState, agent: string, { leased }: Assignment): boolean {
+  return job.hungry.has(agent) ? job.pending.size > 0 : leased.size === 0;
 }
 
 /** Takes chunks out of everybody's hands; tells those who held them. */
@@ -120,9 +123,7 @@ function settle(turn: Turn, job: JobState, chunks: Range, by: string | undefined
   for (const [agent, assignment] of assignments) {
     if (agent === by || assignment.leased.remove(chunks).length === 0) continue;
     confirm(agent);
-    const isHungry = job.hungry.has(agent);
-    const isHeldBack = isHungry && pending.size > 0;
-    if ((assignment.leased.size === 0 && !isHungry) || isHeldBack) lease(turn, job, agent);
+    if (mayLease(job, agent, assignment)) lease(turn, job, agent);
   }
   if (pending.size === 0) feedOutranked(turn, job);
 }

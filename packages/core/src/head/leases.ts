@@ -164,8 +164,15 @@ export function carefulRoom(job: JobState, { leased }: Assignment): number {
   return suspects.reduce((room, range) => room - leased.overlap(range), carefulPerHost);
 }
 
+/** Whether there is something pending that hosts may have: of suspects, those that wait have as many as they may. */
+export function hasForHungry(job: JobState): boolean {
+  const suspects = suspectsOf(job);
+  if (suspects === undefined) return job.pending.size > 0;
+  return firstBeside(job.pending, suspects) !== undefined;
+}
+
 /** The first of `set` that is not in `others`. */
-export function firstBeside(set: RangeSet, others: RangeSet): number | undefined {
+function firstBeside(set: RangeSet, others: RangeSet): number | undefined {
   let at = set.firstFrom(0);
   for (const { start, end } of others.ranges()) {
     if (at === undefined || at < start) break;

@@ -1,7 +1,7 @@
 /** Cures for the tail of a job: work that one host holds and has not begun goes to idle ones; slow chunks get a copy. */
 import type { Range } from "../chunks.ts";
 import { counted } from "../counted.ts";
-import { carefulRoom, firstBeside, grant, isOutranked, suspectsOf } from "./leases.ts";
+import { carefulRoom, grant, hasForHungry, isOutranked, suspectsOf } from "./leases.ts";
 import { slowAfterChunks, slowAfterMs } from "./limits.ts";
 import { usualChunkMs } from "./pace.ts";
 import type { Assignment, JobState } from "./state.ts";
@@ -29,13 +29,6 @@ export function recallFor(turn: Turn, job: JobState): void {
   const { epoch } = assignment;
   turn.effects.push({ type: "Recall", agent: victim, job: job.request.job, epoch, chunks });
 }
-
-/** Whether there is something pending that hosts may have: of suspects, those that wait have as many as they may. */
-const hasForHungry = (job: JobState): boolean => {
-  const suspects = suspectsOf(job);
-  if (suspects === undefined) return job.pending.size > 0;
-  return firstBeside(job.pending, suspects) !== undefined;
-};
 
 /** Whether more hosts wait with slots free than there are recalls open; those that asked ahead of need are not idle. */
 function isAnyoneIdle(turn: Turn, job: JobState): boolean {

@@ -172,7 +172,6 @@ export class AgentPeer {
         tellWorkers();
         return;
       case "refused":
-        job.agentLeft(agent);
         log(`${worker}: ${message.reason}`);
         apply({ ...message, type: "JobRefused", agent });
         tellWorkers();

@@ -111,7 +111,6 @@ export class ClientPeer {
         const reason = "its results came damaged";
         const { agent } = message;
         log(`fit ${id} wants no more of ${agent}: ${reason}`);
-        job.agentLeft(agent);
         const epoch = state.jobs.get(id)?.assignments.get(agent)?.epoch ?? 0;
         apply({ type: "JobRefused", agent, job: id, epoch, reason });
         tellWorkers();
