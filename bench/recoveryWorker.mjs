@@ -2,12 +2,12 @@
 // join` does. The join string comes by RUNTIME_JOIN. It ends with its head, or with its parent.
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { SlabAllocator } from "@fascicle/object-store";
+import { SlabPool } from "@fascicle/object-store";
 import { dial, headStopsReason, parseJoinString } from "@fascicle/transport";
 import { Agent } from "@fascicle/worker";
 import { kernelName } from "./sleepKernel.mjs";
 
-const memory = new SlabAllocator(64 << 20);
+const memory = new SlabPool(64 << 20);
 const host = {
   hostName: hostname(),
   pid: process.pid,

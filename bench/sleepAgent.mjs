@@ -1,12 +1,12 @@
 // A worker of the sleep bench: `runtime join` runs its own kernels only, this one runs those that sleep.
 //   node bench/sleepAgent.mjs JOIN_STRING [SLOTS]        It ends when its stdin does.
 import { hostname } from "node:os";
-import { SlabAllocator } from "@fascicle/object-store";
+import { SlabPool } from "@fascicle/object-store";
 import { dial, parseJoinString } from "@fascicle/transport";
 import { Agent, physicalCores, usableMemoryBytes } from "@fascicle/worker";
 
 const [joinText, slots = "1"] = process.argv.slice(2);
-const memory = new SlabAllocator(1 << 26);
+const memory = new SlabPool(1 << 26);
 const agent = new Agent({
   host: {
     hostName: hostname(),

@@ -1,5 +1,4 @@
 /** A head, four workers and a driver as real processes, and what can be done to each of them. */
-import { mkdirSync } from "node:fs";
 import { formatJoinString, type JoinString, parseJoinString } from "@fascicle/transport";
 import { type Ended, Home, type Running, sleep } from "../support/cli.ts";
 import { BadNetwork } from "./badNetwork.ts";
@@ -19,8 +18,9 @@ interface Member {
 }
 
 export interface GroupOptions {
-  /** Words of `runtime start --head` and of `runtime fit`. */
+  /** Words of `runtime start --head`, `runtime join` and `runtime fit`. */
   readonly headWords: readonly string[];
+  readonly workerWords: readonly string[];
   readonly fitWords: readonly string[];
 }
 
@@ -45,12 +45,11 @@ export class Group {
 
   constructor(options: (home: Home) => GroupOptions) {
     this.#options = options(this.home);
-    mkdirSync(this.temporaryFolder);
   }
 
   /** Every process of the group has its temporary files here. */
   get temporaryFolder(): string {
-    return this.home.file("tmp");
+    return this.home.scratch;
   }
 
   /** The head's own address, which no fault touches. */
@@ -179,7 +178,8 @@ export class Group {
   }
 
   #startWorker(worker: number): void {
-    const words = ["join", this.#joinThrough(worker), "--cpus", "1"];
+    const { workerWords } = this.#options;
+    const words = ["join", this.#joinThrough(worker), "--cpus", "1", ...workerWords];
     const running = this.#start(`worker ${worker}`, words);
     this.#workers[worker] = running;
     void running.ended.then(async ({ code }) => {

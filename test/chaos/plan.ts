@@ -52,6 +52,10 @@ export interface Plan {
   readonly hasOwnStateDirectory: boolean;
   /** Whether the driver starts before the workers have joined. */
   readonly isDriverEarly: boolean;
+  /** `--object-memory` of workers, or none: a fraction of the signals, so that blocks and results come and go. */
+  readonly workerMemory: readonly string[];
+  /** Likewise of the driver, which then has its results on disk; and whether it sends signals to workers that could read them. */
+  readonly driverMemory: readonly string[];
 }
 
 /** A long one lasts beyond what is waited for; a late one falls into the writing of the maps. */
@@ -91,6 +95,9 @@ const kinds: readonly Kind[] = [
 
 const kills = kinds.filter(([, type, how]) => type === "kill" && how === undefined);
 
+/** The largest chunk needs 1.5 MiB of it, the signals are 15. */
+const smallMemory = ["--object-memory", "2MiB"];
+
 /** Two kinds of fault take their turns from seed to seed, so that few rounds see them all; the rest is chance. */
 export function planOf(seed: number, fitMs: number): Plan {
   const chance = new Chance(seed);
@@ -107,6 +114,11 @@ export function planOf(seed: number, fitMs: number): Plan {
     workers: chance.isLucky(0.25) ? ["--workers", "3"] : [],
     hasOwnStateDirectory: chance.isLucky(0.5),
     isDriverEarly: chance.isLucky(0.2),
+    workerMemory: chance.pick([[], smallMemory, ["--object-memory", "3MiB"]]),
+    driverMemory: [
+      ...(chance.isLucky(0.3) ? smallMemory : []),
+      ...(chance.isLucky(0.6) ? ["--send-volume"] : []),
+    ],
   };
 }
 

@@ -24,8 +24,10 @@ export async function runRound(plan: Plan, reference: Reference): Promise<RoundR
   const beganMs = performance.now();
   const group = new Group((home) => ({
     headWords: plan.hasOwnStateDirectory ? ["--state-dir", home.file("head")] : [],
+    workerWords: plan.workerMemory,
     fitWords: [
       ...reference.words,
+      ...plan.driverMemory,
       ...["--out", home.file("out"), "--chunks", plan.chunks, "--wait", "60", ...plan.workers],
     ],
   }));

@@ -139,12 +139,12 @@ describe("a head, its workers and a driver, each a process", () => {
     expect((await home.run(["stop"])).code).toBe(0);
   }, 120_000);
 
-  it("let a fit wait where memory holds only one, and refuse one that can never have room", async () => {
+  it("let a fit wait where memory holds one chunk only, and refuse one whose chunks can never have room", async () => {
     const data = await bigVolume(home);
     const { join } = await home.head("--cpus", "0");
-    const worker = home.start(["join", join, "--cpus", "1", "--object-memory", "50MiB"]);
+    const worker = home.start(["join", join, "--cpus", "1", "--object-memory", "30MiB"]);
     await worker.saw(/joined/);
-    const words = ["fit", "csd", ...data, "--join", join, "--chunks", "64", "--wait", "1"];
+    const words = ["fit", "csd", ...data, "--join", join, "--chunks", "2", "--wait", "1"];
     const fits = ["a", "b", "c"].map((name) => home.start([...words, "--out", home.file(name)]));
     const ended = await Promise.all(fits.map((fit) => fit.ended));
     expect(ended.map(({ code }) => code)).toEqual([0, 0, 0]);
@@ -152,12 +152,12 @@ describe("a head, its workers and a driver, each a process", () => {
     expect(hashes(home.file("a"))).toEqual(hashes(home.file("b")));
     worker.signal("SIGTERM");
     await worker.ended;
-    const small = home.start(["join", join, "--cpus", "1", "--object-memory", "20MiB"]);
+    const small = home.start(["join", join, "--cpus", "1", "--object-memory", "10MiB"]);
     await small.saw(/joined/);
     const refused = await home.run([...words, "--out", home.file("d")]);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(
-      /no worker can run this fit: it needs \S+ MiB of object memory .* raise --object-memory/,
+      /no worker can run this fit: a chunk needs \S+ MiB of object memory.* use more chunks/,
     );
   }, 120_000);
 

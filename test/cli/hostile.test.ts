@@ -1,5 +1,6 @@
 /** Peers that have the token and mean harm, or are broken: they harm nobody else. */
 import { crc32 } from "node:zlib";
+import { blockVoxelsFor } from "@fascicle/object-store";
 import { dial, parseJoinString, type Session } from "@fascicle/transport";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { dwiOptions, filesBelow, fixtures, Home, type Running, sleep } from "../support/cli.ts";
@@ -61,7 +62,7 @@ const hello = (changes: object = {}) => ({
   },
 });
 
-const spec = (changes: object) => ({
+const spec = (changes: { readonly voxelCount?: number; readonly [name: string]: unknown }) => ({
   type: "submit",
   settled: [],
   key: "0123456789abcdef",
@@ -71,7 +72,15 @@ const spec = (changes: object) => ({
     model: "dti",
     voxelCount: 1000,
     chunkCount: 10,
-    signals: { width: 1, dtype: "float32", blockVoxels: 2 ** 21 },
+    signals: {
+      width: 1,
+      dtype: "float32",
+      blockVoxels: blockVoxelsFor({
+        voxelCount: changes.voxelCount ?? 1000,
+        width: 1,
+        dtype: "float32",
+      }),
+    },
     outputs: [{ name: "x", width: 1, dtype: "float64", units: "1" }],
     kernel: { module: "@fascicle/models/kernels", name: "dti", hash: "none" },
     ...changes,

@@ -13,6 +13,8 @@ import {
 import { formatJoinString, newToken } from "@fascicle/transport";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { dwiOptions, fixtures, Home, sleep } from "../support/cli.ts";
+import { writePlainScan } from "../support/plainScan.ts";
+import { everythingIn } from "../support/spill.ts";
 import { ask, baseImage, docker, Project, repository, whyNoDocker } from "./engine.ts";
 
 const reason = whyNoDocker();
@@ -162,6 +164,65 @@ describe.skipIf(reason !== undefined)("the image", () => {
     expect(modules).toMatch(/^commander$/m);
     expect(modules).not.toMatch(/^(typescript|vitest|@biomejs)$/m);
   }, 30_000);
+});
+
+describe.skipIf(reason !== undefined)("a fit in one container", () => {
+  let here: Record<string, string>;
+
+  beforeAll(async () => {
+    writePlainScan(home.file("data", "plain"), [110, 110, 64]);
+    const out = home.file("local-plain");
+    const words = [...dwiOptions(home.file("data", "plain"), ".nii"), "--nifti", "nii"];
+    expect(await home.run(["fit", "dti", ...words, "--out", out])).toMatchObject({ code: 0 });
+    here = hashes(out);
+    mkdirSync(home.file("data", "spill"));
+    chmodSync(home.file("data", "spill"), 0o777);
+  }, 120_000);
+
+  /** `runtime fit dti` on a root that cannot be written; maps go to `out/plain`. */
+  const fitAlone = (options: readonly string[], words: readonly string[]) =>
+    docker(
+      ...["run", "--rm", "--read-only", "--network", "none", "-u", runAs.join(":")],
+      ...["-v", `${home.file("data")}:/data`, "-w", "/data", ...options, image],
+      ...["fit", "dti", ...dwiOptions("plain", ".nii"), "--nifti", "nii"],
+      ...["--out", "out/plain", "--json", ...words],
+    );
+
+  it("has several hundred MB of object memory, whatever the size of /dev/shm", async () => {
+    const shm = await ask(
+      "run",
+      "--rm",
+      "--entrypoint",
+      "df",
+      image,
+      "-m",
+      "--output=size",
+      "/dev/shm",
+    );
+    expect(shm).toMatch(/\b64$/);
+    const { code, stdout, stderr } = await fitAlone([], []);
+    expect(code, stderr).toBe(0);
+    const { peakBytes } = JSON.parse(stdout);
+    expect(peakBytes.memory).toBeGreaterThan(300e6);
+    expect(peakBytes.spill).toBe(0);
+    expect(hashes(home.file("data", "out", "plain"))).toEqual(here);
+  }, 120_000);
+
+  it("spills where it may write, and says so where it may not or there is no room", async () => {
+    const memory = ["--object-memory", "40MiB"];
+    const nowhere = await fitAlone([], memory);
+    expect(nowhere.stderr).toMatch(
+      /runtime: .*\/tmp cannot be used \(its file system is read-only\).*--spill-dir/,
+    );
+    const small = await fitAlone(["--tmpfs", "/tmp:size=8m"], memory);
+    expect(small.stderr).toMatch(/runtime: .*only 8 MiB is free on the disk .*--spill-dir/);
+    expect([nowhere.code, small.code]).toEqual([2, 1]);
+    const { code, stdout, stderr } = await fitAlone([], [...memory, "--spill-dir", "spill"]);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout).peakBytes.spill).toBeGreaterThan(100e6);
+    expect(hashes(home.file("data", "out", "plain"))).toEqual(here);
+    expect(everythingIn(home.file("data", "spill"))).toEqual([]);
+  }, 180_000);
 });
 
 describe.skipIf(reason !== undefined)("the compose file", () => {

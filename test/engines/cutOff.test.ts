@@ -1,9 +1,9 @@
 /** An agent whose head is lost while signals are on their way, and that is taken in again with a part of what it held. */
 import { crc32 } from "node:zlib";
-import { bytesPerValue, SlabAllocator } from "@fascicle/object-store";
+import { bytesPerValue, SlabPool } from "@fascicle/object-store";
 import {
   dial,
-  encodeValue,
+  encodeKernelPayload,
   type FromAgent,
   listen,
   newToken,
@@ -52,7 +52,7 @@ async function setUp() {
     onRefused: () => {},
   });
   ends.push(() => server.close());
-  const memory = new SlabAllocator(64 << 20);
+  const memory = new SlabPool(64 << 20);
   const host = {
     ...{ hostName: "here", pid: process.pid, slots: 1, machine: "here", physicalCores: 1 },
     ...{ memoryBytes: 1 << 30, objectMemoryBytes: memory.limitBytes, version: "test" },
@@ -83,7 +83,7 @@ describe("an agent whose head is lost while its signals are on their way", () =>
     const { join, next } = await setUp();
     const before = await join("first");
     const open = { type: "open", spec, slots: 1, epoch: 1, windowBytes: 1 << 20 };
-    before.session.send(open, encodeValue(kernel.parameters));
+    before.session.send(open, encodeKernelPayload({ parameters: kernel.parameters }));
     const chunks = { start: 0, end: 4 };
     before.session.send({ type: "lease", job: "j", epoch: 1, chunks, isCareful: false });
     await next(({ type }) => type === "blockWanted");

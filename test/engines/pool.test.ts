@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RangeSet } from "@fascicle/core";
 import { allocateOutputs } from "@fascicle/object-store";
-import { boardBytes, ChunkBoard, type ThreadJob, ThreadPool } from "@fascicle/worker";
+import { boardBytes, ChunkBoard, type ThreadJob, ThreadPool, tableOfOwn } from "@fascicle/worker";
 import { afterEach, describe, expect, it } from "vitest";
 import { carefulProcesses, isCareful } from "../support/carefulProcesses.ts";
 import { type TestModelOptions, testModel } from "../support/models.ts";
@@ -46,15 +46,25 @@ class TestJob {
       kernelName: kernel.name,
       parameters: kernel.parameters,
       voxelCount,
-      signals,
-      outputs: outputs.map((field, i) => ({ ...field, buffer: buffers[i] })),
+      signals: {
+        ...signals,
+        pageVoxels: signals.voxelsPerSlab,
+        table: tableOfOwn(0, signals.slabs.length),
+      },
+      outputs: outputs.map((field, i) => ({
+        ...field,
+        table: tableOfOwn(signals.slabs.length + i, 1),
+        byteOffset: 0,
+      })),
+      outputPageVoxels: voxelCount,
+      slabs: [...signals.slabs, ...buffers],
       board: memory,
       ...more,
     };
   }
 
   get status(): Uint8Array {
-    return new Uint8Array(this.spec.outputs[2].buffer);
+    return new Uint8Array(this.spec.slabs[this.spec.slabs.length - 1]);
   }
 
   openIn(pool: ThreadPool, slots: number): void {

@@ -1,9 +1,9 @@
 /** An agent and a head that closes a fit and opens it again at once: the two openings must not be taken for each other. */
 import { crc32 } from "node:zlib";
-import { SlabAllocator } from "@fascicle/object-store";
+import { SlabPool } from "@fascicle/object-store";
 import {
   dial,
-  encodeValue,
+  encodeKernelPayload,
   type FromAgent,
   listen,
   newToken,
@@ -66,7 +66,7 @@ class ScriptedHead {
 }
 
 function startAgent(): Agent {
-  const memory = new SlabAllocator(64 << 20);
+  const memory = new SlabPool(64 << 20);
   const host = {
     hostName: "here",
     pid: process.pid,
@@ -93,16 +93,19 @@ function fitOn(session: Session, hash = model.kernel.hash) {
     outputs,
     kernel: { module: kernel.module, name: kernel.name, hash },
   };
-  const parameters = encodeValue(kernel.parameters);
+  const parameters = encodeKernelPayload({ parameters: kernel.parameters });
   const block = new Uint8Array(signals.slabs[0]);
   const crc = crc32(block);
   return {
     open(epoch: number) {
+      this.openWithoutSignals(epoch);
+      session.send({ type: "block", job: "j", block: 0, offset: 0, crc }, block);
+    },
+    openWithoutSignals(epoch: number) {
       const chunks = { start: 0, end: 4 };
       const windowBytes = 1 << 20;
       session.send({ type: "open", spec, slots: 1, epoch, windowBytes }, parameters);
       session.send({ type: "lease", job: "j", epoch, chunks, isCareful: false });
-      session.send({ type: "block", job: "j", block: 0, offset: 0, crc }, block);
     },
     adopt: (epoch: number) => session.send({ type: "adopt", job: "j", epoch, keeps: [] }),
     close: () => session.send({ type: "close", job: "j" }),
@@ -117,6 +120,16 @@ describe("a fit that is closed and opened again at once", () => {
     const head = new ScriptedHead();
     const fit = fitOn(await head.start());
     fit.open(1);
+    await head.heard(({ type }) => type === "blockWanted");
+    fit.close();
+    fit.open(2);
+    expect(await head.heard(isLastOf(2))).toMatchObject({ job: "j" });
+  });
+
+  it("is fitted, though signals of the first opening were still on their way", async () => {
+    const head = new ScriptedHead();
+    const fit = fitOn(await head.start());
+    fit.openWithoutSignals(1);
     await head.heard(({ type }) => type === "blockWanted");
     fit.close();
     fit.open(2);

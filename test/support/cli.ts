@@ -1,6 +1,6 @@
 /** The real command in real processes, each group in a home of its own, with a gate against anything left behind. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -57,18 +57,43 @@ export const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve
 /** A user's home for tests: no other head or worker is seen from it. */
 export class Home {
   readonly path = mkdtempSync(join(tmpdir(), "fascicle-test-"));
+  /** Its temporary directory. */
+  readonly scratch = join(this.path, "tmp");
   readonly #running: Running[] = [];
+
+  constructor() {
+    mkdirSync(this.scratch);
+  }
 
   file(...names: string[]): string {
     return join(this.path, ...names);
   }
 
+  /** Where its processes keep what they keep. */
+  get environment(): NodeJS.ProcessEnv {
+    return { XDG_STATE_HOME: this.file("state"), TMPDIR: this.scratch };
+  }
+
   /** Starts a command in the background. */
   start(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Running {
+    return this.#start(words, environment);
+  }
+
+  /** The same as another user, which only root can. */
+  startAs(uid: number, words: readonly string[]): Running {
+    return this.#start(words, {}, { uid, gid: uid, cwd: this.path });
+  }
+
+  #start(
+    words: readonly string[],
+    environment: NodeJS.ProcessEnv,
+    options: { readonly uid?: number; readonly gid?: number; readonly cwd?: string } = {},
+  ): Running {
     const { RUNTIME_JOIN: _, RUNTIME_TOKEN: __, ...inherited } = process.env;
     const child = spawn(process.execPath, [launcher, ...words], {
+      ...options,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...inherited, XDG_STATE_HOME: this.file("state"), NO_COLOR: "1", ...environment },
+      env: { ...inherited, ...this.environment, NO_COLOR: "1", ...environment },
     });
     const running = new Running(child);
     this.#running.push(running);
@@ -91,7 +116,8 @@ export class Home {
   async close(): Promise<string[]> {
     for (const running of this.#running) running.signal("SIGTERM");
     await Promise.all(this.#running.map((running) => running.ended));
-    const left = [...processesWith(this.path), ...filesBelow(this.file("state"))];
+    const folders = [this.file("state"), this.scratch];
+    const left = [...processesWith(this.path), ...folders.flatMap(filesBelow)];
     for (const running of this.#running) running.signal("SIGKILL");
     rmSync(this.path, { recursive: true, force: true });
     return left;

@@ -59,10 +59,15 @@ export type Json =
 
 /** The fitted values of a whole fit, by output field. */
 export interface FittedField {
+  /** All values; throws where they lie on disk. */
   readonly data: OutputView;
+  /** They are larger than the memory that they may take. */
+  readonly isOnDisk?: boolean;
   /** `[voxels, width]`. */
   readonly shape: readonly [number, number];
   readonly units: string;
+  /** The rows `[start, end)`, wherever they lie; valid until the next call. */
+  read?(start: number, end: number): PromiseLike<OutputView>;
 }
 
 /** What `fitChunked` gives back, as far as this package needs it. */

@@ -1,5 +1,7 @@
 /** Shared memory that every thread of a host sees, and the blocks of it that travel between hosts. */
+
 import type { OutputDtype, OutputField, OutputView, SignalDtype } from "@fascicle/core";
+import { bytesInWords } from "./bytesInWords.ts";
 
 /** A slab is at most this large, so that every view of it stays below the engine's limits. */
 export const slabBytesLimit = 2 ** 30;
@@ -21,7 +23,22 @@ export class ObjectMemoryError extends Error {
 
   static of(neededBytes: number, limitBytes: number): ObjectMemoryError {
     return new ObjectMemoryError(
-      `This fit needs at least ${mebibytes(neededBytes)} of object memory and may use ${mebibytes(limitBytes)}: raise --object-memory, or fit fewer voxels at a time with --mask (this version does not spill to disk yet).`,
+      `This fit needs at least ${bytesInWords(neededBytes)} of object memory and may use ${bytesInWords(limitBytes)}: raise --object-memory, or fit fewer voxels at a time with --mask.`,
+    );
+  }
+
+  /** One chunk, with all that it touches, must fit. */
+  static ofChunk(
+    neededBytes: number,
+    limitBytes: number,
+    { chunkCount, voxelCount }: { readonly chunkCount: number; readonly voxelCount: number },
+  ): ObjectMemoryError {
+    const what = chunkCount === 1 ? "The only chunk" : `One of ${chunkCount} chunks`;
+    const needed = bytesInWords(neededBytes);
+    const raise = `raise --object-memory to ${needed} or more`;
+    const advice = chunkCount < voxelCount ? `${raise}, or use more chunks` : raise;
+    return new ObjectMemoryError(
+      `${what} of this fit needs ${needed} of object memory and may use ${bytesInWords(limitBytes)}: ${advice}.`,
     );
   }
 }
@@ -32,54 +49,9 @@ export class SystemMemoryError extends ObjectMemoryError {
 
   static ofBytes(bytes: number): SystemMemoryError {
     return new SystemMemoryError(
-      `The system did not give ${mebibytes(bytes)} of memory that --object-memory allows: end other programs here, or lower --object-memory.`,
+      `The system did not give ${bytesInWords(bytes)} of memory that --object-memory allows: end other programs here, or lower --object-memory.`,
     );
   }
-}
-
-/** Counts the shared memory of a process against its budget. */
-export class SlabAllocator {
-  readonly limitBytes: number;
-  #usedBytes = 0;
-  #peakBytes = 0;
-  #count = 0;
-
-  constructor(limitBytes = Number.POSITIVE_INFINITY) {
-    this.limitBytes = limitBytes;
-  }
-
-  get usedBytes(): number {
-    return this.#usedBytes;
-  }
-
-  get peakBytes(): number {
-    return this.#peakBytes;
-  }
-
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Shared memory, zeroed; the system gives its pages as they are written. Throws `ObjectMemoryError` past the budget, `SystemMemoryError` before it. */
-  allocate(bytes: number): SharedArrayBuffer {
-    if (this.#usedBytes + bytes > this.limitBytes) {
-      throw ObjectMemoryError.of(this.#usedBytes + bytes, this.limitBytes);
-    }
-    const slab = sharedMemory(bytes);
-    this.#usedBytes += bytes;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#usedBytes);
-    this.#count++;
-    return slab;
-  }
-
-  release(slab: SharedArrayBuffer): void {
-    this.#usedBytes -= slab.byteLength;
-    this.#count--;
-  }
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / 2 ** 20)} MiB`;
 }
 
 /** How a matrix of signals is cut into blocks and slabs. */
@@ -90,10 +62,27 @@ export interface SignalLayout {
   readonly blockVoxels: number;
 }
 
-/** Voxels in each block of signals that are `width` samples wide. */
-export function blockVoxelsFor(width: number, dtype: SignalDtype): number {
-  return Math.max(1, Math.floor(blockBytesTarget / (width * bytesPerValue[dtype])));
+/** A volume is cut into this many blocks at least, if they are not too small for that: a small part of it can then be in memory. */
+const blocksWanted = 64;
+const blockBytesLeast = 256 << 10;
+
+/** Voxels in each block of these signals: 8 MiB of them, fewer where the volume is small. */
+export function blockVoxelsFor(signals: {
+  readonly voxelCount: number;
+  readonly width: number;
+  readonly dtype: SignalDtype;
+}): number {
+  const rowBytes = rowBytesOf(signals);
+  const share = (signals.voxelCount * rowBytes) / blocksWanted;
+  // Powers of two, so that blocks of many volumes fit each other's slabs.
+  const bytes = 2 ** Math.floor(Math.log2(Math.max(1, share)));
+  const blockBytes = Math.min(blockBytesTarget, Math.max(blockBytesLeast, bytes));
+  return Math.max(1, Math.min(signals.voxelCount, Math.floor(blockBytes / rowBytes)));
 }
+
+/** Bytes of one voxel's signals. */
+export const rowBytesOf = (signals: { readonly width: number; readonly dtype: SignalDtype }) =>
+  signals.width * bytesPerValue[signals.dtype];
 
 export function blockCount({ voxelCount, blockVoxels }: SignalLayout): number {
   return Math.ceil(voxelCount / blockVoxels);
@@ -206,7 +195,8 @@ export function allocateOutputs(
   return outputs.map((field) => allocate(voxelCount * outputRowBytes(field)));
 }
 
-function sharedMemory(bytes: number): SharedArrayBuffer {
+/** New shared memory, zeroed; the system gives its pages as they are written. Throws `SystemMemoryError`. */
+export function sharedMemory(bytes: number): SharedArrayBuffer {
   try {
     return new SharedArrayBuffer(bytes);
   } catch (error) {

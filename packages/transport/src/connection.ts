@@ -1,4 +1,4 @@
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import WebSocket from "ws";
 import { goodbyeTimeoutMs } from "./limits.ts";
 
@@ -22,26 +22,19 @@ const brokenCode = 1006;
 /** One authenticated WebSocket: what a session lives on until it breaks. Nothing is read before `start`. */
 export class Connection {
   readonly #socket: WebSocket;
-  readonly #stream: Duplex;
+  readonly #stream: Socket;
   #isCorked = false;
   #handlers: ConnectionHandlers | undefined;
   #ending: ConnectionEnding | undefined;
   #fault: Error | undefined;
-  /** Whether anything at all came since this was last set to false. */
-  wasHeard = false;
+  #bytesHeard = -1;
 
   /** `stream` is what the WebSocket writes to. */
-  constructor(socket: WebSocket, stream: Duplex) {
+  constructor(socket: WebSocket, stream: Socket) {
     this.#socket = socket;
     this.#stream = stream;
     socket.binaryType = "fragments";
     socket.on("message", (data, isBinary) => this.#received(data as Buffer[], isBinary));
-    socket.on("ping", () => {
-      this.wasHeard = true;
-    });
-    socket.on("pong", () => {
-      this.wasHeard = true;
-    });
     socket.on("error", (error) => {
       this.#fault ??= error;
     });
@@ -55,21 +48,34 @@ export class Connection {
     else this.#socket.resume();
   }
 
+  /** Whether anything at all came since this was last asked, be it half a message. */
+  takeHeard(): boolean {
+    const { bytesRead } = this.#stream;
+    const wasHeard = bytesRead !== this.#bytesHeard;
+    this.#bytesHeard = bytesRead;
+    return wasHeard;
+  }
+
+  /** The address on this side; undefined once it is closed. */
+  get localAddress(): string | undefined {
+    return this.#stream.localAddress;
+  }
+
   /** Bytes that the network has not taken yet. */
   get unsentBytes(): number {
     return this.#socket.bufferedAmount;
   }
 
-  /** Both parts are sent from where they lie. */
-  send(header: Buffer, payload?: Uint8Array): void {
+  /** Both parts are sent from where they lie. `onSent` is called when the network has taken them, or never will. */
+  send(header: Buffer, payload?: Uint8Array, onSent?: () => void): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#gather();
     if (payload === undefined || payload.length === 0) {
-      this.#socket.send(header, { binary: true });
+      this.#socket.send(header, { binary: true }, onSent);
       return;
     }
     this.#socket.send(header, { binary: true, fin: false });
-    this.#socket.send(bufferOver(payload), { binary: true, fin: true });
+    this.#socket.send(bufferOver(payload), { binary: true, fin: true }, onSent);
     // Bulk data must not wait for the end of a turn that sends more of it.
     this.#flush();
   }
@@ -121,7 +127,6 @@ export class Connection {
   }
 
   #received(fragments: Buffer[], isBinary: boolean): void {
-    this.wasHeard = true;
     try {
       if (!isBinary) throw new Error("a text message came where only frames are understood");
       this.#handlers?.onFragments(fragments);

@@ -19,6 +19,27 @@ export function decodeValue(bytes: Uint8Array): unknown {
   return packr.unpack(bytes);
 }
 
+/** What travels with a fit: the kernel's parameters, and the file of its signals where hosts may share it. */
+export interface KernelPayload {
+  readonly parameters: unknown;
+  readonly origin?: { readonly module: string; readonly parameters: unknown } | undefined;
+}
+
+export const encodeKernelPayload = (payload: KernelPayload): Uint8Array => encodeValue(payload);
+
+/** Throws where the bytes are no such payload. */
+export function decodeKernelPayload(bytes: Uint8Array): KernelPayload {
+  const payload = decodeValue(bytes) as KernelPayload | null;
+  if (typeof payload !== "object" || payload === null || !("parameters" in payload)) {
+    throw new Error("a fit came without its kernel's parameters");
+  }
+  const { parameters, origin } = payload;
+  if (origin != null && typeof origin.module !== "string") {
+    throw new Error("a fit names the file of its signals in a way that is not known here");
+  }
+  return { parameters, origin: origin ?? undefined };
+}
+
 const numberBytes = 6;
 const sequenceAt = 4;
 const acknowledgedAt = sequenceAt + numberBytes;

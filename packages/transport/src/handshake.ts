@@ -1,15 +1,19 @@
 /** The client's side of the door: a challenge, proofs both ways, hellos both ways, and a connection stands. */
 import { request as httpRequest } from "node:http";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import type { Hello } from "@fascicle/core";
 import WebSocket from "ws";
 import { Connection } from "./connection.ts";
 import { headerOf, helloHeaders, helloText, readHello } from "./hello.ts";
-import type { JoinString } from "./joinString.ts";
-import { handshakeTimeoutMs, messageBytesLimit } from "./limits.ts";
-import { type Challenge, newNonce, prove, proves, type Role } from "./proof.ts";
+import {
+  dataPieceBytesLimit,
+  handshakeTimeoutMs,
+  messageBytesLimit,
+  refusalLengthLimit,
+} from "./limits.ts";
+import { type Challenge, type DoorRole, newNonce, prove, proves } from "./proof.ts";
 
-/** No head was reached, or it refused us. */
+/** Nobody was reached, or we were refused. */
 export class ConnectError extends Error {
   readonly code = "CONNECT";
   override readonly name = "ConnectError";
@@ -24,27 +28,58 @@ export class ConnectError extends Error {
 
 export interface Handshake {
   readonly connection: Connection;
-  /** The head's. */
+  /** The other side's. */
   readonly hello: Hello;
 }
 
-/** Connects, proves the token, and checks that the head knows it as well before a word is said. */
+/** Where a door is, and what opens it. */
+export interface DoorAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string;
+}
+
+/** What differs between doors. */
+interface DoorKind {
+  readonly who: "head" | "worker";
+  readonly path: string;
+  readonly messageBytesLimit: number;
+  /** What to look at where nobody answers. */
+  readonly advice: string;
+}
+
+const headsDoor: DoorKind = {
+  who: "head",
+  path: "/connect",
+  messageBytesLimit,
+  advice: " Is it running, and is the join string its own?",
+};
+
+const workersDoor: DoorKind = {
+  who: "worker",
+  path: "/data",
+  messageBytesLimit: dataPieceBytesLimit,
+  advice: "",
+};
+
+/** Connects, proves the token, and checks that the other side knows it as well before a word is said. */
 export async function shakeHands(
-  join: JoinString,
-  role: Role,
+  join: DoorAddress,
+  role: DoorRole,
   hello: Hello,
   signal: AbortSignal,
 ): Promise<Handshake> {
+  const kind = role === "data" ? workersDoor : headsDoor;
   const address = `${join.host.includes(":") ? `[${join.host}]` : join.host}:${join.port}`;
   const challenge: Challenge = {
     role,
-    serverNonce: await fetchNonce(join, address, signal),
+    serverNonce: await fetchNonce(join, address, kind, signal),
     clientNonce: newNonce(),
   };
   if (signal.aborted) throw abandoned(address);
-  const socket = new WebSocket(`ws://${address}/connect`, {
+  const socket = new WebSocket(`ws://${address}${kind.path}`, {
     perMessageDeflate: false,
-    maxPayload: messageBytesLimit,
+    maxPayload: kind.messageBytesLimit,
     handshakeTimeout: handshakeTimeoutMs,
     headers: {
       ...helloHeaders(hello),
@@ -57,22 +92,23 @@ export async function shakeHands(
   const onAbort = () => socket.terminate();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    return await upgraded(socket, address, join.token, challenge);
+    return await upgraded(socket, address, kind, join.token, challenge);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
 }
 
-/** Waits for the head's answer to the upgrade. */
+/** Waits for the answer to the upgrade. */
 function upgraded(
   socket: WebSocket,
   address: string,
+  kind: DoorKind,
   token: string,
   challenge: Challenge,
 ): Promise<Handshake> {
   return new Promise((resolve, reject) => {
     let hello: Hello | undefined;
-    let stream: Duplex | undefined;
+    let stream: Socket | undefined;
     socket.on("upgrade", ({ headers, socket: upgradedStream }) => {
       stream = upgradedStream;
       const said = readHello(headers);
@@ -82,15 +118,19 @@ function upgraded(
     });
     socket.on("unexpected-response", (_request, response) => {
       let reason = "";
+      const refused = () => {
+        const words = reason.slice(0, refusalLengthLimit);
+        reject(new ConnectError(`The ${kind.who} at ${address} refused: ${words}.`, false));
+        socket.terminate();
+      };
       response.on("data", (data: Buffer) => {
         reason += data.toString();
+        // Whoever answers has proved nothing yet, and may never come to an end.
+        if (reason.length > refusalLengthLimit) refused();
       });
-      response.on("end", () => {
-        reject(new ConnectError(`The head at ${address} refused: ${reason.slice(0, 300)}.`, false));
-        socket.terminate();
-      });
+      response.on("end", refused);
     });
-    socket.on("error", (error) => reject(unreachable(address, error)));
+    socket.on("error", (error) => reject(unreachable(address, kind, error)));
     socket.on("open", () => {
       if (hello !== undefined && stream !== undefined) {
         resolve({ connection: new Connection(socket, stream), hello });
@@ -99,7 +139,7 @@ function upgraded(
       socket.terminate();
       reject(
         new ConnectError(
-          `What answers at ${address} does not know the token: it is not that head.`,
+          `What answers at ${address} does not know the token: it is not that ${kind.who}.`,
           false,
         ),
       );
@@ -107,14 +147,18 @@ function upgraded(
   });
 }
 
-function fetchNonce(join: JoinString, address: string, signal: AbortSignal): Promise<string> {
+function fetchNonce(
+  join: DoorAddress,
+  address: string,
+  kind: DoorKind,
+  signal: AbortSignal,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       {
         host: join.host,
         port: join.port,
         path: "/challenge",
-        timeout: handshakeTimeoutMs,
         agent: false,
         signal,
       },
@@ -122,21 +166,26 @@ function fetchNonce(join: JoinString, address: string, signal: AbortSignal): Pro
         let body = "";
         response.on("data", (data: Buffer) => {
           body += data.toString();
-          if (body.length > 10_000) request.destroy(new Error("its answer is not a head's"));
+          if (body.length > 10_000) request.destroy(new Error("its answer is none of ours"));
         });
         response.on("end", () => {
           const nonce = nonceOf(body);
           if (nonce !== undefined) resolve(nonce);
           else
-            reject(new ConnectError(`What answers at ${address} is not a Fascicle head.`, false));
+            reject(
+              new ConnectError(`What answers at ${address} is not a Fascicle ${kind.who}.`, false),
+            );
         });
-        response.on("error", (error) => reject(unreachable(address, error)));
+        response.on("error", (error) => reject(unreachable(address, kind, error)));
       },
     );
-    request.on("timeout", () =>
-      request.destroy(new Error(`no answer in ${handshakeTimeoutMs / 1000} s`)),
+    // For all of it: a peer that answers a byte at a time is never silent.
+    const timer = setTimeout(
+      () => request.destroy(new Error(`no answer in ${handshakeTimeoutMs / 1000} s`)),
+      handshakeTimeoutMs,
     );
-    request.on("error", (error) => reject(unreachable(address, error)));
+    request.on("close", () => clearTimeout(timer));
+    request.on("error", (error) => reject(unreachable(address, kind, error)));
     request.end();
   });
 }
@@ -153,7 +202,11 @@ function nonceOf(body: string): string | undefined {
 const abandoned = (address: string) =>
   new ConnectError(`The connection to ${address} is not wanted any more.`, false);
 
-function unreachable(address: string, error: Error & { code?: string }): ConnectError {
+function unreachable(
+  address: string,
+  { who, advice }: DoorKind,
+  error: Error & { code?: string },
+): ConnectError {
   const reasons: Record<string, string> = {
     ECONNREFUSED: "nothing listens there",
     ENOTFOUND: "that name is not known",
@@ -163,8 +216,5 @@ function unreachable(address: string, error: Error & { code?: string }): Connect
     ETIMEDOUT: "it does not answer",
   };
   const reason = reasons[error.code ?? ""] ?? error.message;
-  return new ConnectError(
-    `No head could be reached at ${address}: ${reason}. Is it running, and is the join string its own?`,
-    true,
-  );
+  return new ConnectError(`No ${who} could be reached at ${address}: ${reason}.${advice}`, true);
 }

@@ -3,6 +3,8 @@
  * is believed; raw numbers (signals, fitted values, kernel parameters) travel as the payload.
  */
 import { z } from "zod";
+import { listedFitsLimit, listedWaitsLimit } from "./limits.ts";
+import { reader } from "./reader.ts";
 
 const count = z.number().int().nonnegative();
 const id = z.string().min(1).max(100);
@@ -54,6 +56,12 @@ export const jobSpecSchema = z.object({
 /** A fit as it travels; the kernel's parameters are the payload (`encodeValue`). */
 export type JobSpec = z.infer<typeof jobSpecSchema>;
 
+/** Where a worker listens for others that want its data. */
+const dataAddress = {
+  host: z.string().regex(/^[\w.:%-]{1,255}$/),
+  port: z.number().int().min(1).max(65_535),
+};
+
 const hostSchema = z.object({
   agent: id,
   hostName: text,
@@ -103,6 +111,59 @@ const resultFields = {
   timings,
 };
 
+/** What a fit has of a worker's object memory and of its disk. */
+const fitObjectsSchema = z.object({
+  job: id,
+  /** Blocks of signals and places for results that are in memory, or on their way there. */
+  blocks: count,
+  bytes,
+  /** What its chunks use, or have reserved; the rest may leave memory. */
+  pinnedBytes: bytes,
+  /** On disk. */
+  spilledBytes: bytes,
+  /** Came back from there, all in all. */
+  restoredBytes: bytes,
+  /** Portions of its chunks that wait for room in memory, and what the first of them needs. */
+  waitingPortions: count,
+  wantedBytes: bytes,
+  /** Why what leaves memory is not kept on disk any more: a sentence. */
+  cannotSpill: text.optional(),
+});
+
+/** Where a worker's objects go that must leave memory. */
+const spillUseSchema = z.object({
+  directory: text,
+  bytes,
+  /** The most there ever were. */
+  peakBytes: bytes,
+  limitBytes: count,
+  /** Why writing waits, in words that follow "since". */
+  waitsSince: text.optional(),
+});
+
+const memoryFields = {
+  /** Handed out, as it was asked for; never more than the worker's object memory. */
+  objectBytes: bytes,
+  /** The same with what is free and kept to be used again. */
+  heldBytes: bytes,
+  objects: count,
+  /** Those with most, where there are many. */
+  fits: z.array(fitObjectsSchema).max(listedFitsLimit).readonly(),
+  /** Undefined where it has no disk to spill to. */
+  spill: spillUseSchema.optional(),
+};
+
+const workerMemorySchema = z.object(memoryFields);
+
+/** What is in a worker's object memory and on its disk; sizes in bytes. */
+export type WorkerMemory = z.infer<typeof workerMemorySchema>;
+
+/** What one fit has there. */
+export type FitObjects = z.infer<typeof fitObjectsSchema>;
+
+/** The directory in which a worker spills, and how much is there. */
+export type SpillUse = z.infer<typeof spillUseSchema>;
+
 /** What a worker has in hand of a fit. */
 const held = z.object({ job: id, ranges });
 
@@ -117,9 +178,26 @@ const fromAgentSchema = z.discriminatedUnion("type", [
     /** Its earlier self, and what it still holds: for a head that is new, or that had given it up. */
     replaces: id.optional(),
     holds: z.array(held).max(1_000),
+    /** Others may ask it for blocks there. */
+    dataAddress: z.object(dataAddress).optional(),
   }),
   z.object({ type: z.literal("workWanted"), job: id, epoch }),
   z.object({ type: z.literal("blockWanted"), job: id, block: count }),
+  /** It has the block whole, and can send it to others. */
+  z.object({ type: z.literal("blockHere"), job: id, block: count }),
+  /** It has the block no more, or wants it no more. */
+  z.object({ type: z.literal("blockGone"), job: id, block: count }),
+  /** The answer to `blockAt` where the rest, from `offset` on, did not come from that worker. */
+  z.object({
+    type: z.literal("blockMissed"),
+    job: id,
+    block: count,
+    source: id,
+    offset: count,
+    /** That worker answered that it has no such block. */
+    isAbsent: z.boolean(),
+    reason: text,
+  }),
   z.object({ type: z.literal("result"), ...resultFields }),
   z.object({
     type: z.literal("progress"),
@@ -141,7 +219,8 @@ const fromAgentSchema = z.discriminatedUnion("type", [
   /** There is no room for it beside the other fits on this host. */
   z.object({ type: z.literal("deferred"), job: id, epoch }),
   z.object({ type: z.literal("draining") }),
-  z.object({ type: z.literal("memory"), objectBytes: bytes, objects: bytes }),
+  /** Said when it changes, now and then. */
+  z.object({ type: z.literal("memory"), ...memoryFields }),
 ]);
 
 /** How much of its results a worker may have under way to the driver. */
@@ -162,6 +241,10 @@ const toAgentSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("recall"), job: id, epoch, chunks }),
   /** A piece of a block of signals; `offset` in bytes within the block. */
   z.object({ type: z.literal("block"), job: id, block: count, offset: count, crc: count }),
+  /** Another worker has a block that was asked for. Answered by `blockHere` or `blockMissed`. */
+  z.object({ type: z.literal("blockAt"), job: id, block: count, agent: id, ...dataAddress }),
+  /** That worker will send no more of it: answered likewise. */
+  z.object({ type: z.literal("blockLost"), job: id, block: count, agent: id }),
   z.object({ type: z.literal("settled"), job: id, chunks }),
   /** The driver took this much of the results sent in that opening. */
   z.object({ type: z.literal("credit"), job: id, epoch, bytes: count }),
@@ -195,6 +278,8 @@ const fromClientSchema = z.discriminatedUnion("type", [
   }),
   /** A piece of results did not match its checksum: this fit wants no more of that worker. */
   z.object({ type: z.literal("damaged"), agent: id, job: id }),
+  /** Its results wait for room on the driver's disk, in words that follow "since"; without a reason, no longer. */
+  z.object({ type: z.literal("diskWait"), job: id, reason: text.optional() }),
   z.object({ type: z.literal("cancel"), job: id, reason: text }),
   z.object({ type: z.literal("status"), request: count }),
   /** What does a fit, a worker or a host wait for? Without a name: everything. */
@@ -209,7 +294,19 @@ const statusSchema = z.object({
     port: count,
     uptimeSeconds: z.number(),
   }),
-  hosts: z.array(hostSchema.extend({ busySlots: count, objectBytes: count, state: text })),
+  hosts: z.array(
+    hostSchema.extend({
+      ...memoryFields,
+      busySlots: count,
+      /** What its fits may take, all together. */
+      objectLimitBytes: bytes,
+      spillBytes: bytes,
+      spillLimitBytes: count,
+      /** What waits there for memory or for room on disk, and what to do: sentences. */
+      waitsFor: z.array(text).max(listedWaitsLimit),
+      state: text,
+    }),
+  ),
   slots: z.object({ total: count, busy: count }),
   jobs: z.array(
     z.object({
@@ -222,14 +319,21 @@ const statusSchema = z.object({
       seconds: z.number(),
       /** Higher goes first. */
       priority: z.number().int(),
+      /** Why its results wait for room on its driver's disk, and what to do: a sentence. */
+      waitsForDisk: z.string().max(3_000).optional(),
     }),
   ),
-  objects: z.object({ count, bytes: count }),
+  /** In the memory of all workers. */
+  objects: z.object({ count, bytes: count, limitBytes: count }),
+  /** On the disks of all workers. */
   spillBytes: count,
 });
 
-/** What `runtime status --json` prints. */
+/** What `runtime status --json` prints; sizes in bytes. */
 export type ClusterStatus = z.infer<typeof statusSchema>;
+
+/** One worker in it. */
+export type HostStatus = ClusterStatus["hosts"][number];
 
 /** Somebody's sentence and story; times in milliseconds since 1970. */
 const explanation = z.object({
@@ -281,18 +385,6 @@ export type FromAgent = z.infer<typeof fromAgentSchema>;
 export type ToAgent = z.infer<typeof toAgentSchema>;
 export type FromClient = z.infer<typeof fromClientSchema>;
 export type ToClient = z.infer<typeof toClientSchema>;
-
-/** Reads a message of one kind; throws a one-line error on anything else. */
-function reader<T>(schema: z.ZodType<T>, sender: string): (message: unknown) => T {
-  return (message) => {
-    const result = schema.safeParse(message);
-    if (result.success) return result.data;
-    const issue = result.error.issues[0];
-    throw new Error(
-      `unexpected message from ${sender} (${issue.path.join(".")}: ${issue.message})`,
-    );
-  };
-}
 
 export const readFromAgent = reader<FromAgent>(fromAgentSchema, "a worker");
 export const readToAgent = reader<ToAgent>(toAgentSchema, "the head");

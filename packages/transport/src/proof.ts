@@ -6,13 +6,16 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { VersionRange } from "@fascicle/core";
 
 /** The versions of the wire that this code speaks. */
-export const protocolVersions: VersionRange = { min: 2, max: 2 };
+export const protocolVersions: VersionRange = { min: 3, max: 3 };
 
 /** What a peer may do: work for the head, or submit fits and ask. */
 export type Role = "agent" | "client";
 
+/** Beside these, one worker may ask another for data: a proof for one door opens no other. */
+export type DoorRole = Role | "data";
+
 export interface Challenge {
-  readonly role: Role;
+  readonly role: DoorRole;
   readonly serverNonce: string;
   readonly clientNonce: string;
 }

@@ -111,16 +111,16 @@ describe("the head's door", () => {
 
   it("refuses browsers, other protocol versions and other paths", async () => {
     await open();
-    const version = { "X-Fascicle-Protocol": "2" };
+    const version = { "X-Fascicle-Protocol": "3" };
     expect(await upgradeStatus({ ...version, Origin: "http://evil.example" })).toBe(403);
-    for (const other of ["1", "99-101", "two", ""]) {
+    for (const other of ["2", "99-101", "two", ""]) {
       const { status, reason } = await refusalOf(server.port, { "X-Fascicle-Protocol": other });
       expect(status).toBe(426);
       expect(reason).toBe(
-        `this head speaks protocol 2, the peer "${other}": install the same version of Fascicle on both`,
+        `this head speaks protocol 3, the peer "${other}": install the same version of Fascicle on both`,
       );
     }
-    expect(await upgradeStatus({ "X-Fascicle-Protocol": "1-2" })).toBe(400);
+    expect(await upgradeStatus({ "X-Fascicle-Protocol": "1-3" })).toBe(400);
     expect(await upgradeStatus(version)).toBe(400);
     const page = await fetch(`http://127.0.0.1:${server.port}/challenge`, {
       headers: { origin: "http://evil.example" },

@@ -7,6 +7,7 @@ import { listen, type Server } from "./server.ts";
 import type { Session } from "./session.ts";
 import { TestNetwork } from "./testing/network.ts";
 import { challengeAt, firstHello, provenHeaders, RawPeer, refusalOf } from "./testing/rawPeer.ts";
+import { type Received, sleep, until, Witness } from "./testing/witness.ts";
 
 const token = newToken();
 const { resumeGraceMs, tickIntervalMs } = defaultDetectorLimits;
@@ -14,39 +15,6 @@ const { resumeGraceMs, tickIntervalMs } = defaultDetectorLimits;
 const latenessMs = 3_000;
 /** One for the challenge, one for the session. */
 const connectionsPerDial = 2;
-
-interface Received {
-  readonly index: number;
-  readonly payload: Uint8Array;
-}
-
-/** One end of a session, and all that befell it. */
-class Witness {
-  readonly session: Session;
-  readonly received: Received[] = [];
-  readonly log: string[] = [];
-  reason: string | undefined;
-  readonly closed: Promise<string>;
-
-  constructor(session: Session) {
-    this.session = session;
-    this.closed = new Promise((resolve) =>
-      session.start({
-        onMessage: (message, payload) => {
-          const { index } = message as { index: number };
-          this.received.push({ index, payload });
-        },
-        onClose: (reason) => {
-          this.log.push("closed");
-          this.reason = reason;
-          resolve(reason);
-        },
-        onAway: () => this.log.push("away"),
-        onBack: () => this.log.push("back"),
-      }),
-    );
-  }
-}
 
 let server: Server;
 let network: TestNetwork;
@@ -80,18 +48,6 @@ async function meet(): Promise<[Witness, Witness]> {
   dialled.push(session);
   return [new Witness(session), await until(() => accepted.at(-1), "a session")];
 }
-
-async function until<T>(condition: () => T | undefined | false, what: string): Promise<T> {
-  const limitMs = performance.now() + 20_000;
-  for (;;) {
-    const value = condition();
-    if (value !== undefined && value !== false) return value;
-    if (performance.now() > limitMs) throw new Error(`waited in vain for ${what}`);
-    await sleep(5);
-  }
-}
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The bytes that go with a message: some have none, some are large. */
 function payloadOf(index: number): Uint8Array {
@@ -423,7 +379,7 @@ describe("a peer that breaks the rules of a session", () => {
       newer.say(2, 1, { index: 2 });
       await until(() => mine.received.length === 2, "the second message");
       expect(mine.log).toEqual([]);
-      expect(protocolVersions).toEqual({ min: 2, max: 2 });
+      expect(protocolVersions).toEqual({ min: 3, max: 3 });
       newer.socket.close(1000, "done");
       await mine.closed;
     });

@@ -9,6 +9,7 @@ import {
   type SessionState,
   stepSession,
 } from "@fascicle/core";
+import { BulkQueue } from "./bulkQueue.ts";
 import type { Connection, ConnectionEnding } from "./connection.ts";
 import {
   decodeFrame,
@@ -63,6 +64,7 @@ export class Session {
   readonly #state: SessionState;
   readonly #owner: SessionOwner;
   readonly #frames = new FrameQueue<SentFrame>();
+  readonly #bulk = new BulkQueue();
   #connection: Connection | undefined;
   #handlers: SessionHandlers | undefined;
   #endReason: string | undefined;
@@ -97,6 +99,11 @@ export class Session {
     return this.#state.phase === "away";
   }
 
+  /** The address on this side of its connection; undefined while it has none. */
+  get localAddress(): string | undefined {
+    return this.#connection?.localAddress;
+  }
+
   /** Bytes given to `send` that the network has not taken yet. */
   get unsentBytes(): number {
     return this.#connection?.unsentBytes ?? this.#state.retainedBytes;
@@ -114,14 +121,36 @@ export class Session {
     this.#step({ type: "FrameGiven", bytes });
   }
 
-  /** Resolves when more bulk data may be sent, or the session is over. */
+  /**
+   * Sends bulk data when the network has room for it: what is given to `send` meanwhile goes before it. `payload`
+   * as with `send`. What waits counts with what the peer has not acknowledged.
+   */
+  sendBulk(message: unknown, payload: Uint8Array, subject: string): void {
+    if (!this.isOpen) return;
+    this.#bulk.push({ message, payload, subject });
+    const { retainedBytes, limits } = this.#state;
+    const isTooMuch = this.#bulk.bytes + retainedBytes > limits.retainedBytesLimit;
+    // Given to the machine, it ends a session whose peer does not read.
+    while (isTooMuch && this.isOpen && this.#bulk.hasMessages) this.#sendNextBulk();
+    this.#flow();
+  }
+
+  /** Takes back what waits of the bulk data about this. */
+  dropBulk(subject: string): void {
+    this.#bulk.drop(subject);
+  }
+
+  /** Resolves when more bulk data may be sent, one caller after the other, or the session is over. */
   async writable(): Promise<void> {
-    while (this.isOpen && this.#isCongested()) await sleep(1);
+    if (!this.isOpen || (this.#bulk.isEmpty && !this.#isCongested())) return;
+    const turn = this.#bulk.turn();
+    this.#flow();
+    await turn;
   }
 
   /** Resolves when the peer has acknowledged everything, or the session is over. */
   async flushed(): Promise<void> {
-    while (this.isOpen && this.#frames.size > 0) await sleep(2);
+    while (this.isOpen && (this.#frames.size > 0 || this.#bulk.hasMessages)) await sleep(2);
   }
 
   /** Says goodbye with a reason, which the peer's `onClose` gets (about 120 bytes of it). */
@@ -149,6 +178,7 @@ export class Session {
     this.#acknowledgeSoon();
     this.#listen();
     if (wasAway && !this.isAway) this.#handlers?.onBack?.();
+    this.#onSent();
   }
 
   /** For its owner: what this side says first on a connection. */
@@ -163,9 +193,7 @@ export class Session {
 
   /** For its owner: whether anything was heard since this was last asked. */
   takeHeard(): boolean {
-    const wasHeard = this.#connection?.wasHeard ?? false;
-    if (this.#connection !== undefined) this.#connection.wasHeard = false;
-    return wasHeard;
+    return this.#connection?.takeHeard() ?? false;
   }
 
   /** For its owner. */
@@ -180,6 +208,25 @@ export class Session {
       this.#state.retainedBytes > retainedBytesHighWater
     );
   }
+
+  /** Lets bulk data go on, as far as there is room. */
+  #flow(): void {
+    const bulk = this.#bulk;
+    while (bulk.hasMessages && this.isOpen && !this.#isCongested()) this.#sendNextBulk();
+    if (!bulk.hasWaiters || this.#isCongested()) return;
+    bulk.wake();
+    // Whose turn it is sends within this one.
+    if (bulk.hasWaiters) setImmediate(() => this.#flow());
+  }
+
+  #sendNextBulk(): void {
+    const next = this.#bulk.shift();
+    if (next !== undefined) this.send(next.message, next.payload);
+  }
+
+  readonly #onSent = (): void => {
+    if (!this.#bulk.isEmpty) this.#flow();
+  };
 
   #listen(): void {
     const connection = this.#connection;
@@ -223,6 +270,8 @@ export class Session {
     const effects: SessionEffect[] = [];
     stepSession(this.#state, event, effects);
     for (const effect of effects) this.#perform(effect, received);
+    // Not between the effects of a step: what is sent again goes first.
+    if (effects.some(({ type }) => type === "Forget")) this.#onSent();
   }
 
   #perform(effect: SessionEffect, received: Frame | undefined): void {
@@ -230,7 +279,7 @@ export class Session {
       case "Transmit": {
         const { header, payload } = this.#frames.get(effect.sequence)!;
         writeNumbers(header, effect.sequence, effect.acknowledged);
-        this.#connection?.send(header, payload);
+        this.#connection?.send(header, payload, this.#onSent);
         this.#nothingOwed();
         return;
       }
@@ -287,6 +336,7 @@ export class Session {
     this.#endReason = reason;
     clearTimeout(this.#ackTimer);
     while (this.#frames.size > 0) this.#frames.shift();
+    this.#bulk.end();
     this.#owner.onEnded(this, end, reason);
   }
 

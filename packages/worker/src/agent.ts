@@ -8,22 +8,30 @@ import {
   emptyStoreState,
   heldJobs,
   type KernelModule,
+  type ScratchSpace,
   type StoreEffect,
   type StoreEvent,
   stepAgent,
   stepStore,
 } from "@fascicle/core";
-import { currentOwner, type SlabAllocator, SystemMemoryError } from "@fascicle/object-store";
+import { currentOwner, type SlabPool, SystemMemoryError } from "@fascicle/object-store";
 import {
+  decodeKernelPayload,
   type FromAgent,
   type HostInfo,
   type JobSpec,
   newToken,
   readToAgent,
   type Session,
+  type SpillUse,
   type ToAgent,
 } from "@fascicle/transport";
 import { AgentJob, chunksPerFrame, memoryNeeded, objectMemoryError } from "./agentJob.ts";
+import { DataLink } from "./dataLink.ts";
+import { memoryReport } from "./memoryReport.ts";
+import { PageHost } from "./pageHost.ts";
+import { peerBlocks } from "./peerBlocks.ts";
+import { SharedFiles } from "./sharedFiles.ts";
 import { ThreadPool } from "./threadPool.ts";
 
 const progressIntervalMs = 500;
@@ -36,9 +44,19 @@ export type AgentHost = Omit<HostInfo, "agent">;
 
 export interface AgentOptions {
   readonly host: AgentHost;
-  readonly memory: SlabAllocator;
+  readonly memory: SlabPool;
+  /** Opens the doors of other workers and this one's: without it blocks come by way of the head only. */
+  readonly token?: string | undefined;
+  /** Where other workers find it; by default the system chooses. */
+  readonly dataPort?: number | undefined;
+  /** Where blocks go that must leave memory before they are done with. */
+  readonly spill?: ScratchSpace | undefined;
+  /** How much is there, for those who ask. */
+  readonly spillUse?: (() => SpillUse) | undefined;
   /** The kernel modules that this worker runs, by the name that models give: name to URL. Others are refused. */
   readonly kernelModules: ReadonlyMap<string, string>;
+  /** Likewise the modules that read volumes which this host shares with the driver. */
+  readonly volumeModules?: ReadonlyMap<string, string> | undefined;
   log(sentence: string): void;
 }
 
@@ -57,11 +75,14 @@ export class Agent {
   readonly #pool = new ThreadPool();
   readonly #state = emptyAgentState();
   readonly #store;
+  readonly #pages: PageHost;
   readonly #jobs = new Map<string, AgentJob>();
   readonly #opening = new Map<string, Opening>();
   /** Jobs whose threads are being stopped: the same job cannot be opened meanwhile. */
   readonly #closing = new Map<string, Promise<void>>();
   readonly #reporter: NodeJS.Timeout;
+  readonly #data: DataLink | undefined;
+  readonly #files: SharedFiles | undefined;
   #connection: Session | undefined;
   #name: string | undefined;
   readonly #key = newToken();
@@ -69,7 +90,18 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#store = emptyStoreState(options.memory.limitBytes);
+    const { memory, spill, log } = options;
+    this.#store = emptyStoreState(memory.limitBytes);
+    memory.onDrop((slab) => this.#pool.dropSlab(slab));
+    this.#pages = new PageHost({ slabs: memory, pool: this.#pool, spill, log });
+    const say = (words: FromAgent) => this.#say(words);
+    const hooks = peerBlocks((job) => this.#jobs.get(job), say, log);
+    const { token, dataPort, volumeModules: modules } = options;
+    if (modules !== undefined && spill !== undefined) {
+      const objectMemoryBytes = memory.limitBytes;
+      this.#files = new SharedFiles({ modules, scratch: spill, objectMemoryBytes, log });
+    }
+    this.#data = token === undefined ? undefined : new DataLink(token, hooks, dataPort);
     this.#reporter = setInterval(() => this.#report(), progressIntervalMs);
   }
 
@@ -77,7 +109,8 @@ export class Agent {
    * Works for the head at the other end, under a name that no other worker has ever had; resolves with the reason
    * when the connection is over. What is in hand stays in hand: the next head is told of it.
    */
-  attach(connection: Session, name: string): Promise<string> {
+  async attach(connection: Session, name: string): Promise<string> {
+    await this.listen(connection);
     const replaces = this.#name;
     this.#name = name;
     this.#connection = connection;
@@ -91,8 +124,14 @@ export class Agent {
       });
       const host = { ...this.#options.host, agent: name };
       const holds = heldJobs(this.#state);
-      this.#say({ type: "hello", host, owner: currentOwner(), key: this.#key, replaces, holds });
+      const self = { host, owner: currentOwner(), key: this.#key, replaces };
+      this.#say({ type: "hello", ...self, holds, dataAddress: this.#data?.address });
     });
+  }
+
+  /** Opens the data port where it reaches the head from. Throws `DataPortError` where the port that was asked for cannot be had. */
+  async listen({ localAddress }: Session): Promise<void> {
+    if (localAddress !== undefined) await this.#data?.listen(localAddress);
   }
 
   /** Takes no new work, finishes what is begun (at most `timeoutMs`), and says goodbye. */
@@ -111,6 +150,7 @@ export class Agent {
   async stop(): Promise<void> {
     clearInterval(this.#reporter);
     this.#connection?.close("the worker leaves");
+    await this.#data?.close();
     const jobs = [...this.#jobs.values()];
     this.#jobs.clear();
     await Promise.all(jobs.map((job) => job.close()));
@@ -123,6 +163,7 @@ export class Agent {
 
   #headLost(): void {
     this.#connection = undefined;
+    this.#data?.forget();
     for (const id of [...this.#opening.keys()]) this.#forgetOpening(id);
     for (const job of this.#jobs.values()) job.headLost();
     this.#step({ type: "HeadLost" });
@@ -156,6 +197,7 @@ export class Agent {
     switch (message.type) {
       case "adopt":
         this.#step({ ...message, type: "JobAdopted" });
+        this.#jobs.get(job)?.headBack();
         return;
       case "lease":
         this.#step({ ...message, type: "Leased" });
@@ -166,6 +208,10 @@ export class Agent {
       case "block":
         if (crc32(payload) !== message.crc) throw new Error("its signals came damaged");
         this.#jobs.get(job)?.storeBlock(message.block, message.offset, payload);
+        return;
+      case "blockAt":
+      case "blockLost":
+        this.#data?.handle(message);
         return;
       case "settled":
         this.#step({ type: "Settled", job, chunks: message.chunks });
@@ -249,11 +295,14 @@ export class Agent {
     const { spec, epoch, slots } = message;
     const id = spec.job;
     try {
-      const { memory } = this.#options;
-      const job = new AgentJob(message, payload, {
+      const { parameters, origin } = decodeKernelPayload(payload);
+      const job = new AgentJob(message, parameters, {
         pool: this.#pool,
-        memory,
+        pages: this.#pages,
+        owner: roomOf(id, epoch),
         moduleUrl,
+        openFile: () => this.#files?.open(id, origin),
+        log: this.#options.log,
         say: (words, bytes) => this.#say(words, bytes),
         writable: async () => this.#connection?.writable(),
         step: (event) => this.#step(event),
@@ -307,6 +356,7 @@ export class Agent {
         const closing = this.#jobs.get(job);
         if (closing === undefined) return;
         this.#stepStore({ type: "JobLeaving", job: roomOf(job, closing.epoch) });
+        this.#data?.forget(job);
         this.#closing.set(job, closing.close());
         return;
       }
@@ -335,11 +385,13 @@ export class Agent {
   /** Says how far the fits are, if that has changed. */
   #report(): void {
     for (const job of this.#jobs.values()) job.report();
-    const { usedBytes: objectBytes, count: objects } = this.#options.memory;
-    const report = `${objectBytes} ${objects} ${this.#name}`;
-    if (report === this.#lastReport || this.#connection === undefined) return;
+    if (this.#connection === undefined) return;
+    const { memory, spillUse } = this.#options;
+    const told = memoryReport(memory, this.#pages, jobOf, spillUse?.());
+    const report = JSON.stringify([this.#name, told]);
+    if (report === this.#lastReport) return;
     this.#lastReport = report;
-    this.#say({ type: "memory", objectBytes, objects });
+    this.#say({ type: "memory", ...told });
   }
 }
 
@@ -352,6 +404,7 @@ function presentEpoch({ message, queue }: Opening): number {
 
 /** Room is granted to one opening of a job: the next may be asked for while the last is being cleared. */
 const roomOf = (job: string, epoch: number) => `${job}/${epoch}`;
+const jobOf = (room: string) => room.slice(0, room.lastIndexOf("/"));
 
 function reasonOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).slice(0, 1_000);

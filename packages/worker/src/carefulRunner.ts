@@ -3,10 +3,11 @@
  * their own, voxel by voxel, while the threads go on with the others. A voxel that throws there, overruns its time, or
  * kills its process and then a fresh one in which it is alone, is given up; the rest of its chunk is fitted.
  */
-import { chunkStart, giveUpVoxel, type OutputView, VoxelStatus } from "@fascicle/core";
-import { bytesPerValue, outputRowBytes, outputView, spansOfVoxels } from "@fascicle/object-store";
+import { chunkStart, giveUpVoxel, VoxelStatus } from "@fascicle/core";
+import { outputRowBytes } from "@fascicle/object-store";
 import { type CarefulBatch, type CarefulOutcome, CarefulProcess } from "./carefulProcess.ts";
 import { carefulBatchVoxels, carefulProcessesLimit, deathsBeforeBeginLimit } from "./limits.ts";
+import { type BufferOf, byPage, PagedOutputs, PagedSignals, placeIn } from "./pagedRows.ts";
 import { reasonOf, type ThreadJob } from "./threadMessages.ts";
 
 export interface CarefulHandlers {
@@ -33,18 +34,19 @@ export class CarefulRunner {
   readonly #spec: ThreadJob;
   readonly #chunkCount: number;
   readonly #handlers: CarefulHandlers;
-  readonly #views: readonly OutputView[];
-  readonly #bytes: readonly Uint8Array[];
+  readonly #signals: PagedSignals;
+  readonly #outputs: PagedOutputs;
   readonly #queue: number[] = [];
   readonly #lanes = new Map<Lane, Promise<void>>();
   #isClosed = false;
 
-  constructor(spec: ThreadJob, chunkCount: number, handlers: CarefulHandlers) {
+  constructor(spec: ThreadJob, chunkCount: number, bufferOf: BufferOf, handlers: CarefulHandlers) {
     this.#spec = spec;
     this.#chunkCount = chunkCount;
     this.#handlers = handlers;
-    this.#views = spec.outputs.map(({ dtype, buffer }) => outputView(dtype, buffer));
-    this.#bytes = spec.outputs.map(({ buffer }) => new Uint8Array(buffer));
+    const { voxelCount, signals, outputs, outputPageVoxels } = spec;
+    this.#signals = new PagedSignals(signals, voxelCount, bufferOf);
+    this.#outputs = new PagedOutputs(outputs, outputPageVoxels, voxelCount, bufferOf);
   }
 
   add(chunk: number): void {
@@ -119,26 +121,30 @@ export class CarefulRunner {
     const how = kind === "timedOut" ? "timedOut" : "crashed";
     const reasonToStop = this.#handlers.onGivenUp(voxel, how, reason);
     if (reasonToStop !== undefined) throw new Stop(chunk, reasonToStop);
-    giveUpVoxel(this.#spec.outputs, this.#views, voxel, VoxelStatus[how]);
+    const { page, row } = placeIn(this.#outputs.pageVoxels, voxel);
+    giveUpVoxel(this.#spec.outputs, this.#outputs.page(page), row, VoxelStatus[how]);
     this.#handlers.onVoxel(false);
   }
 
-  /** The rows of these voxels, whatever slabs they lie in. */
+  /** The rows of these voxels, whatever pages they lie in. */
   #signalsOf(first: number, voxels: number): Uint8Array {
-    const { width, dtype, voxelsPerSlab, slabs } = this.#spec.signals;
-    const rowBytes = width * bytesPerValue[dtype];
-    const spans = spansOfVoxels(rowBytes, voxelsPerSlab, first, first + voxels);
-    return Buffer.concat(
-      spans.map(({ slab, offset, bytes }) => new Uint8Array(slabs[slab], offset, bytes)),
-    );
+    const { pageVoxels } = this.#signals;
+    const { width } = this.#spec.signals;
+    const parts = [...byPage(pageVoxels, first, first + voxels)].map(({ page, row, count }) => {
+      const rows = this.#signals.page(page).subarray(row * width, (row + count) * width);
+      return new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
+    });
+    return Buffer.concat(parts);
   }
 
   #store(voxel: number, values: Uint8Array): void {
     if (this.#isClosed) return;
+    const { page, row } = placeIn(this.#outputs.pageVoxels, voxel);
+    const rows = this.#outputs.rowsOf(page, row, row + 1);
     let offset = 0;
     for (const [i, field] of this.#spec.outputs.entries()) {
       const rowBytes = outputRowBytes(field);
-      this.#bytes[i].set(values.subarray(offset, offset + rowBytes), voxel * rowBytes);
+      rows[i].set(values.subarray(offset, offset + rowBytes));
       offset += rowBytes;
     }
     this.#handlers.onVoxel(true);
@@ -173,7 +179,7 @@ class Lane {
   async #start(): Promise<CarefulProcess> {
     const { moduleUrl, kernelName, parameters, signals, outputs } = this.#spec;
     const { width, dtype } = signals;
-    const fields = outputs.map(({ buffer: _, ...field }) => field);
+    const fields = outputs.map(({ table: _, byteOffset: __, ...field }) => field);
     const spec = { moduleUrl, kernelName, parameters, width, dtype, outputs: fields };
     for (let deaths = 1; !this.#isStopped; deaths++) {
       const process = new CarefulProcess();

@@ -8,7 +8,7 @@ const newBoard = (chunks: number) => new ChunkBoard(new SharedArrayBuffer(boardB
 describe("ChunkBoard", () => {
   it("gives every ready chunk to one claimant, whatever is added, lost or withdrawn meanwhile", () => {
     const operation = fc.tuple(
-      fc.constantFrom("ready", "claim", "finish", "die", "withdraw", "careful", "tail"),
+      fc.constantFrom("ready", "claim", "finish", "die", "withdraw", "careful", "tail", "clear"),
       fc.nat(99),
     );
     fc.assert(
@@ -19,9 +19,12 @@ describe("ChunkBoard", () => {
         let searchedGeneration = -1;
         for (const [kind, n] of operations) {
           const slot = n % 4;
-          if (kind === "ready" && !state.has(n)) {
+          if (kind === "ready") {
             board.makeReady(n, n + 1);
-            state.set(n, "ready");
+            if (!state.has(n)) state.set(n, "ready");
+          } else if (kind === "clear") {
+            board.clearDone(n, n + 1);
+            if (state.get(n) === "done") state.delete(n);
           } else if (kind === "claim") {
             const ready = [...state].filter(([, s]) => s === "ready").map(([chunk]) => chunk);
             const claimed = board.claim(slot, words);
@@ -44,7 +47,7 @@ describe("ChunkBoard", () => {
             expect(board.withdraw(n)).toBe(state.get(n) === "ready");
             if (state.get(n) === "ready") state.delete(n);
           } else if (kind === "careful") {
-            const isFree = typeof state.get(n) !== "number";
+            const isFree = state.get(n) === undefined || state.get(n) === "ready";
             expect(board.claimCarefully(n)).toBe(isFree);
             if (isFree) state.set(n, carefulSlot);
             expect(board.finish(n, carefulSlot)).toBe(state.get(n) === carefulSlot);

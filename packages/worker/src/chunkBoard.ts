@@ -34,12 +34,18 @@ export class ChunkBoard {
     this.chunkCount = this.#words.length - header.words;
   }
 
-  /** Opens chunks `[start, end)` to be drawn. Only the thread that owns the board calls this. */
+  /**
+   * Opens chunks `[start, end)` to be drawn. Those that somebody is at or has done stay his. Only the thread that owns
+   * the board calls this.
+   */
   makeReady(start: number, end: number): void {
-    for (let index = start; index < end; index++) {
-      Atomics.store(this.#words, header.words + index, word.ready);
-    }
+    for (let index = start; index < end; index++) this.#exchange(index, word.absent, word.ready);
     this.#added(start);
+  }
+
+  /** Those of the chunks `[start, end)` that are done may be done again. */
+  clearDone(start: number, end: number): void {
+    for (let index = start; index < end; index++) this.#exchange(index, word.done, word.absent);
   }
 
   /** How often chunks were added: who searched in vain before the last time has to search again. */
@@ -96,6 +102,19 @@ export class ChunkBoard {
     return Atomics.load(this.#words, header.words + index) === word.firstClaim + slot;
   }
 
+  /** Those of the chunks `[start, end)` that somebody is at, or has done. */
+  begun(start: number, end: number): Range[] {
+    const ranges: { start: number; end: number }[] = [];
+    for (let index = start; index < end; index++) {
+      const state = Atomics.load(this.#words, header.words + index);
+      if (state < word.firstClaim && state !== word.done) continue;
+      const last = ranges.at(-1);
+      if (last?.end === index) last.end = index + 1;
+      else ranges.push({ start: index, end: index + 1 });
+    }
+    return ranges;
+  }
+
   /** Hands a claim on from one slot to another; false where `from` has none. */
   transfer(index: number, from: number, to: number): boolean {
     return this.#exchange(index, word.firstClaim + from, word.firstClaim + to);
@@ -108,10 +127,10 @@ export class ChunkBoard {
     return true;
   }
 
-  /** Claims a chunk for the careful slot, ready or not, and even if it was done once; false where somebody has it. */
+  /** Claims a chunk for the careful slot, ready or not; false where somebody has it, or has done it. */
   claimCarefully(index: number): boolean {
     const claim = word.firstClaim + carefulSlot;
-    return [word.ready, word.absent, word.done].some((from) => this.#exchange(index, from, claim));
+    return [word.ready, word.absent].some((from) => this.#exchange(index, from, claim));
   }
 
   /** Takes a ready chunk off the board (to hand it back); false where it is claimed, done or absent. */

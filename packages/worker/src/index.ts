@@ -1,6 +1,11 @@
 export * from "./agent.ts";
 export { chunksPerFrame, memoryNeeded } from "./agentJob.ts";
 export { boardBytes, ChunkBoard } from "./chunkBoard.ts";
+export * from "./dataLink.ts";
+export { type FitShape, fitLayout, largestPortionBytes, type PageLayout } from "./fitLayout.ts";
 export * from "./hostLimits.ts";
+export { PagedFit, pagedOutputs } from "./pagedFit.ts";
+export * from "./pagedRows.ts";
+export { PageHost } from "./pageHost.ts";
 export type { ThreadJob } from "./threadMessages.ts";
 export * from "./threadPool.ts";

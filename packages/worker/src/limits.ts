@@ -32,3 +32,12 @@ export const lateTimerMs = 1_000;
 
 /** A host keeps work for this many milliseconds in hand while it asks for more, and one chunk for each slot at least. */
 export const askAheadMs = 200;
+
+/** A shared file of signals may take this long to open, milliseconds; then its blocks come from the driver until it is. */
+export const filePatienceMs = 2_000;
+
+/** What reading a shared file may take of memory at most, and which part of the object memory. */
+export const fileMemory = { bytesLimit: 64 << 20, share: 1 / 4 } as const;
+
+/** Copies of blocks that a worker sends to others at a time: the head asks it for two, so more are never wanted for long. */
+export const blockCopiesLimit = 4;

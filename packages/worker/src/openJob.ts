@@ -1,7 +1,7 @@
 /** One job in a worker thread: draws chunks from the job's board and fits them in place. */
-import { chunkStart, type OutputView, type VoxelKernel } from "@fascicle/core";
-import { nextBatch, outputView, signalView } from "@fascicle/object-store";
+import { chunkStart, type VoxelKernel } from "@fascicle/core";
 import { ChunkBoard } from "./chunkBoard.ts";
+import { type BufferOf, ownOrShared, PagedOutputs, PagedSignals } from "./pagedRows.ts";
 import type { SlotWords } from "./slotWords.ts";
 import { type FromThread, reasonOf, type ThreadJob } from "./threadMessages.ts";
 
@@ -17,8 +17,8 @@ export class OpenJob {
   readonly #words: SlotWords;
   readonly #post: (message: FromThread) => void;
   readonly #board: ChunkBoard;
-  readonly #slabs: readonly (Float32Array | Float64Array)[];
-  readonly #outputs: readonly OutputView[];
+  readonly #signals: PagedSignals;
+  readonly #outputs: PagedOutputs;
   readonly #batchVoxels: number;
   /** It has said that the board runs low. */
   #saidLow = false;
@@ -30,6 +30,7 @@ export class OpenJob {
     kernel: VoxelKernel,
     slot: number,
     words: SlotWords,
+    sharedSlab: BufferOf,
     post: (message: FromThread) => void,
   ) {
     this.#spec = spec;
@@ -38,10 +39,17 @@ export class OpenJob {
     this.#words = words;
     this.#post = post;
     this.#board = new ChunkBoard(spec.board);
-    this.#slabs = spec.signals.slabs.map((slab) => signalView(spec.signals.dtype, slab));
-    this.#outputs = spec.outputs.map(({ dtype, buffer }) => outputView(dtype, buffer));
+    const bufferOf = ownOrShared(spec.slabs, sharedSlab);
+    const { voxelCount, signals, outputs, outputPageVoxels } = spec;
+    this.#signals = new PagedSignals(signals, voxelCount, bufferOf);
+    this.#outputs = new PagedOutputs(outputs, outputPageVoxels, voxelCount, bufferOf);
     // With a time-out, one voxel must be told from the next.
     this.#batchVoxels = spec.voxelTimeoutMs === undefined ? batchVoxels : 1;
+  }
+
+  /** Bytes of shared memory that no other job has. */
+  get ownBytes(): number {
+    return this.#spec.slabs.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   /** Fits chunks until `untilMs` or until there is none; says whether there may be more. */
@@ -87,19 +95,32 @@ export class OpenJob {
 
   /** Fits one chunk; false where it was cancelled or the kernel threw. */
   #fit(chunk: number): boolean {
-    const { voxelCount, signals } = this.#spec;
+    const { voxelCount } = this.#spec;
+    const { pageVoxels: signalPage } = this.#signals;
+    const { pageVoxels: outputPage } = this.#outputs;
     const start = chunkStart(voxelCount, this.#board.chunkCount, chunk);
     const end = chunkStart(voxelCount, this.#board.chunkCount, chunk + 1);
     let voxel = start;
     try {
       while (voxel < end) {
-        if (this.#board.isCancelled) return false;
-        const batch = nextBatch(voxel, end, signals.voxelsPerSlab, this.#batchVoxels);
-        this.#words.begin(this.#slot, batch.count);
-        this.#kernel.fit(this.#slabs[batch.slab], batch.first, batch.count, this.#outputs, voxel);
-        voxel += batch.count;
-        this.#board.addVoxels(batch.count);
-        this.#words.countVoxels(this.#slot, voxel - start);
+        // Pages are looked up once for all batches in them: that costs more than a small batch.
+        const page = Math.floor(voxel / signalPage);
+        const outputsPage = Math.floor(voxel / outputPage);
+        const spanEnd = Math.min(end, (page + 1) * signalPage, (outputsPage + 1) * outputPage);
+        const signals = this.#signals.page(page);
+        const outputs = this.#outputs.page(outputsPage);
+        const row = voxel - page * signalPage;
+        const outputRow = voxel - outputsPage * outputPage;
+        for (const first = voxel; voxel < spanEnd; ) {
+          if (this.#board.isCancelled) return false;
+          const count = Math.min(this.#batchVoxels, spanEnd - voxel);
+          this.#words.begin(this.#slot, count);
+          const done = voxel - first;
+          this.#kernel.fit(signals, row + done, count, outputs, outputRow + done);
+          voxel += count;
+          this.#board.addVoxels(count);
+          this.#words.countVoxels(this.#slot, voxel - start);
+        }
       }
       return true;
     } catch (error) {

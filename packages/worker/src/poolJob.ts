@@ -3,6 +3,7 @@ import { CrashTally, statusOutput } from "@fascicle/core";
 import { CarefulRunner } from "./carefulRunner.ts";
 import { ChunkBoard, carefulSlot } from "./chunkBoard.ts";
 import { deathsBeforeBeginLimit, threadDeathsPerChunk } from "./limits.ts";
+import { type BufferOf, ownOrShared } from "./pagedRows.ts";
 import { SlotWords } from "./slotWords.ts";
 import type { ThreadJob } from "./threadMessages.ts";
 import { VoxelWatch } from "./voxelWatch.ts";
@@ -44,6 +45,7 @@ export class PoolJob {
   constructor(
     spec: ThreadJob,
     slots: number,
+    sharedSlab: BufferOf,
     handlers: PoolJobHandlers,
     onOverdue: (slot: number) => void,
   ) {
@@ -53,7 +55,8 @@ export class PoolJob {
     this.words = SlotWords.forSlots(slots);
     this.#handlers = handlers;
     this.#tally = new CrashTally(spec.voxelCount, spec.outputs);
-    this.#careful = new CarefulRunner(spec, this.board.chunkCount, {
+    const bufferOf = ownOrShared(spec.slabs, sharedSlab);
+    this.#careful = new CarefulRunner(spec, this.board.chunkCount, bufferOf, {
       onVoxel: (isFitted) => {
         this.board.addVoxels(1);
         this.#anyFitted ||= isFitted;

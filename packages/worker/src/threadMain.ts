@@ -1,7 +1,9 @@
 /** The body of a worker thread: lets its jobs have their turns, and listens in between. */
-import { parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { FairShare, type KernelModule } from "@fascicle/core";
+import { ForgottenMemory } from "@fascicle/object-store";
 import { OpenJob } from "./openJob.ts";
+import { SlabBook } from "./slabBook.ts";
 import { SlotWords } from "./slotWords.ts";
 import { type FromThread, reasonOf, type ThreadJob, type ToThread } from "./threadMessages.ts";
 
@@ -12,7 +14,9 @@ const turnMs = 10;
 
 if (parentPort === null) throw new Error("threadMain runs as a worker thread only.");
 const port = parentPort;
-const slot = (workerData as { readonly slot: number }).slot;
+const { slot, news } = workerData as { readonly slot: number; readonly news: MessagePort };
+const slabs = new SlabBook(news);
+const forgotten = new ForgottenMemory();
 const post = (message: FromThread) => port.postMessage(message);
 
 const jobs = new Map<string, OpenJob>();
@@ -34,7 +38,8 @@ async function open(spec: ThreadJob, slots: SharedArrayBuffer): Promise<void> {
     const kernel = module.createKernel(spec.kernelName, spec.parameters);
     if (!isWanted()) return;
     opening.delete(spec.job);
-    jobs.set(spec.job, new OpenJob(spec, kernel, slot, words, post));
+    const bufferOf = (name: number) => slabs.bufferOf(name);
+    jobs.set(spec.job, new OpenJob(spec, kernel, slot, words, bufferOf, post));
     share.add(spec.job, spec.priority);
     go(spec.job);
   } catch (error) {
@@ -57,6 +62,7 @@ function go(job: string): void {
 
 /** Turns of ready jobs, one after the other, until it is time to listen. */
 function turn(): void {
+  forgotten.add(slabs.read());
   const begunMs = performance.now();
   const untilMs = begunMs + listenIntervalMs;
   for (let nowMs = begunMs; nowMs < untilMs; ) {
@@ -75,10 +81,13 @@ function turn(): void {
 }
 
 function close(job: string): void {
+  const ownBytes = jobs.get(job)?.ownBytes ?? 0;
   opening.delete(job);
   jobs.delete(job);
   ready.delete(job);
   share.remove(job);
+  // What only this job had would stay with the process until this thread collects its garbage.
+  forgotten.add(ownBytes + slabs.read());
 }
 
 port.on("message", (message: ToThread) => {

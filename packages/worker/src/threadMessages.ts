@@ -1,5 +1,5 @@
 /** What a pool and its threads say to each other. */
-import type { OutputField, SignalDtype } from "@fascicle/core";
+import type { PagedOutput, PagedSignalsSpec } from "./pagedRows.ts";
 
 /** All that a thread needs to fit chunks of a job; everything large in it is shared memory. */
 export interface ThreadJob {
@@ -9,24 +9,18 @@ export interface ThreadJob {
   readonly kernelName: string;
   readonly parameters: unknown;
   readonly voxelCount: number;
-  readonly signals: {
-    readonly width: number;
-    readonly dtype: SignalDtype;
-    readonly voxelsPerSlab: number;
-    readonly slabs: readonly SharedArrayBuffer[];
-  };
-  readonly outputs: readonly ThreadOutput[];
+  readonly signals: PagedSignalsSpec;
+  readonly outputs: readonly PagedOutput[];
+  /** Voxels in each page of the outputs. */
+  readonly outputPageVoxels: number;
+  /** Shared memory of this job alone, which page tables name -1, -2 and so on. */
+  readonly slabs: readonly SharedArrayBuffer[];
   /** Memory of the `ChunkBoard`. */
   readonly board: SharedArrayBuffer;
   /** Higher goes first; jobs of one priority share a thread's time equally. Default 0. */
   readonly priority?: number | undefined;
   /** A voxel that takes longer is given up; without it none is. */
   readonly voxelTimeoutMs?: number | undefined;
-}
-
-/** One output, whole. */
-export interface ThreadOutput extends OutputField {
-  readonly buffer: SharedArrayBuffer;
 }
 
 export type ToThread =

@@ -1,13 +1,17 @@
 /** Threads that stay warm from fit to fit. One thread is one slot. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import type { Slab } from "@fascicle/object-store";
 import { kernelHeapMebibytes, letGoMs, letGoPollMs, startAgainMs } from "./limits.ts";
 import { PoolJob, type PoolJobHandlers, type ThreadEnd } from "./poolJob.ts";
+import type { SlabNews } from "./slabBook.ts";
 import { type FromThread, reasonOf, type ThreadJob, type ToThread } from "./threadMessages.ts";
 
 interface Slot {
   /** Undefined where a thread was ended and no job needs another. */
   worker: Worker | undefined;
+  /** Where its thread reads of new slabs, also in the midst of a chunk. */
+  news: MessagePort | undefined;
   /** Why its thread will have ended, if it does. */
   end: ThreadEnd;
   /** Its thread was told to end; who asks again waits for the same end. */
@@ -22,19 +26,47 @@ export class ThreadPool {
   readonly #slots: Slot[] = [];
   readonly #jobs = new Map<string, PoolJob>();
   readonly #closing = new Set<string>();
+  /** Slabs that pages of any job may lie in. */
+  readonly #slabs = new Map<number, SharedArrayBuffer>();
 
   /** Threads that exist. */
   get size(): number {
     return this.#slots.filter(({ worker }) => worker !== undefined).length;
   }
 
+  /** Tells all threads of a slab, before any page lies in it; again is once. */
+  addSlab({ id: name, buffer }: Slab): void {
+    if (this.#slabs.has(name)) return;
+    this.#slabs.set(name, buffer);
+    this.#announce({ type: "slab", name, buffer });
+  }
+
+  /** Nothing will lie in this slab any more. */
+  dropSlab(name: number): void {
+    if (this.#slabs.delete(name)) this.#announce({ type: "gone", name });
+  }
+
+  /** The memory of a slab that was announced. */
+  bufferOf(name: number): SharedArrayBuffer {
+    const buffer = this.#slabs.get(name);
+    if (buffer === undefined) throw new Error(`slab ${name} is not known`);
+    return buffer;
+  }
+
   /** Opens a job on `slots` threads (started where there are too few); they draw at once. */
   open(spec: ThreadJob, slots: number, handlers: PoolJobHandlers): void {
-    const job = new PoolJob(spec, slots, handlers, (slot) => void this.#stop(slot, "timedOut"));
+    const job = new PoolJob(
+      spec,
+      slots,
+      (name) => this.bufferOf(name),
+      handlers,
+      (slot) => void this.#stop(slot, "timedOut"),
+    );
     this.#jobs.set(spec.job, job);
     for (let slot = 0; slot < slots; slot++) {
       this.#slots[slot] ??= {
         worker: undefined,
+        news: undefined,
         end: "died",
         ending: undefined,
         again: undefined,
@@ -100,7 +132,10 @@ export class ThreadPool {
   /** Ends all threads. */
   async end(): Promise<void> {
     const slots = this.#slots.splice(0);
-    for (const { again } of slots) clearTimeout(again);
+    for (const { again, news } of slots) {
+      clearTimeout(again);
+      news?.close();
+    }
     const jobs = [...this.#jobs.values()];
     await Promise.all([
       ...jobs.map((job) => job.end()),
@@ -111,12 +146,15 @@ export class ThreadPool {
   /** Undefined where the system has no more threads to give: it is asked again. */
   #start(slot: number): Worker | undefined {
     let worker: Worker;
+    const { port1: news, port2 } = new MessageChannel();
     try {
       worker = new Worker(new URL("./threadMain.js", import.meta.url), {
-        workerData: { slot },
+        workerData: { slot, news: port2 },
+        transferList: [port2],
         resourceLimits: { maxOldGenerationSizeMb: kernelHeapMebibytes },
       });
     } catch (error) {
+      news.close();
       const asked = this.#slots[slot];
       asked.again ??= setTimeout(() => this.#notStarted(slot, reasonOf(error)), startAgainMs);
       return undefined;
@@ -127,9 +165,17 @@ export class ThreadPool {
       reason = error.message;
     });
     worker.on("exit", () => this.#ended(slot, worker, reason));
+    // Only words go this way: it keeps no process alive.
+    news.unref();
+    for (const [name, buffer] of this.#slabs) news.postMessage({ type: "slab", name, buffer });
+    this.#slots[slot].news = news;
     this.#slots[slot].end = "died";
     this.#slots[slot].ending = undefined;
     return worker;
+  }
+
+  #announce(news: SlabNews): void {
+    for (const slot of this.#slots) slot.news?.postMessage(news);
   }
 
   #tell(slot: number, message: ToThread): void {
@@ -189,6 +235,8 @@ export class ThreadPool {
     const slot = this.#slots[index];
     if (slot?.worker !== worker) return;
     slot.worker = undefined;
+    slot.news?.close();
+    slot.news = undefined;
     slot.idle.clear();
     const jobs = [...this.#jobs.values()].filter((job) => index < job.slots);
     if (slot.end === "died") this.#blameForNothing(index, jobs, reason);

@@ -129,6 +129,8 @@ export type AgentEffect =
       readonly failure: FailureClass;
       readonly reason: string;
     }
+  /** These are held no more, whatever they had come to; a thread may still be at them, in vain. */
+  | { readonly type: "ForgetChunks"; readonly job: string; readonly chunks: Range }
   /** The head takes this job for open here, and it is not: say that there was no room. */
   | { readonly type: "DeferJob"; readonly job: string; readonly epoch: number }
   /** Its threads stop, its memory is given back. */

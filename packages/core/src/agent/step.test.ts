@@ -98,6 +98,7 @@ describe("the host's half of the scheduler", () => {
     const answer = { type: "ReturnRanges", job: "j", epoch: 1, isRecall: true };
     const ranges = [{ start: 8, end: 10 }];
     expect(step(state, { type: "Withdrawn", job: "j", ranges, purpose: "recall" })).toEqual([
+      { type: "ForgetChunks", job: "j", chunks: ranges[0] },
       { ...answer, ranges },
     ]);
     expect(step(state, { type: "Withdrawn", job: "j", ranges: [], purpose: "recall" })).toEqual([
@@ -114,6 +115,7 @@ describe("the host's half of the scheduler", () => {
     expect(step(state, fitted(5, 10, 0))).toEqual([]);
     const keeps = [{ start: 0, end: 8 }];
     expect(step(state, { type: "JobAdopted", job: "j", epoch: 7, keeps })).toEqual([
+      { type: "ForgetChunks", job: "j", chunks: { start: 8, end: 10 } },
       { type: "SendRun", job: "j", epoch: 7, chunks: { start: 0, end: 4 } },
       { type: "AskForWork", job: "j", epoch: 7 },
     ]);

@@ -212,6 +212,7 @@ function drop(job: AgentJobState, chunks: Range, effects: AgentEffect[]): void {
   for (const range of forget(job, chunks)) {
     effects.push({ type: "Withdraw", job: job.job, chunks: range, purpose: "drop" });
   }
+  effects.push({ type: "ForgetChunks", job: job.job, chunks });
 }
 
 /** Takes chunks out of every place; gives those that are with the threads. */
@@ -236,7 +237,10 @@ function handBack(
 ): void {
   const ranges = job.waiting.remove(chunks);
   job.careful.remove(chunks);
-  for (const range of ranges) job.leased.remove(range);
+  for (const range of ranges) {
+    job.leased.remove(range);
+    effects.push({ type: "ForgetChunks", job: job.job, chunks: range });
+  }
   const isRecall = purpose === "recall";
   const { epoch } = job;
   if (ranges.length > 0) {
@@ -257,7 +261,10 @@ function withdrawn(
   for (const range of event.ranges) {
     for (const part of job.ready.remove(range)) returned.add(part);
   }
-  for (const range of returned.ranges()) job.leased.remove(range);
+  for (const range of returned.ranges()) {
+    job.leased.remove(range);
+    effects.push({ type: "ForgetChunks", job: job.job, chunks: range });
+  }
   const { epoch } = job;
   const isRecall = event.purpose === "recall";
   const ranges = [...returned.ranges()];

@@ -149,7 +149,7 @@ describe("a job that hosts cannot run, or that takes them down", () => {
         type: "FailJob",
         job: "j",
         reason:
-          "no worker can run this fit: it needs 2048 MiB of object memory on each worker, and the last one asked may use 1024 MiB: raise --object-memory where workers start",
+          "no worker can run this fit: a chunk needs 2048 MiB of object memory, and the last worker asked may use 1024 MiB: use more chunks, or raise --object-memory where workers start",
       },
     ]);
     expect(state.ended.at(-1)?.outcome).toContain("no worker can run this fit");

@@ -5,7 +5,7 @@
  */
 
 import type { Range } from "../chunks.ts";
-import { counted } from "../counted.ts";
+import { counted, mebibytes } from "../counted.ts";
 import { RangeSet } from "../rangeSet.ts";
 import { carefulAfterLosses, carefulPerHost, leastLeaseMs, shareOfPending } from "./limits.ts";
 import { usualChunkMs } from "./pace.ts";
@@ -234,6 +234,5 @@ export function feedOutranked(turn: Turn, job: JobState): void {
 
 /** The sentence for a job that a host has too little memory for. */
 export function whyTooLarge(neededBytes: number, limitBytes: number): string {
-  const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
-  return `it needs ${mebibytes(neededBytes)} of object memory on each worker, and the last one asked may use ${mebibytes(limitBytes)}: raise --object-memory where workers start`;
+  return `a chunk needs ${mebibytes(neededBytes)} of object memory, and the last worker asked may use ${mebibytes(limitBytes)}: use more chunks, or raise --object-memory where workers start`;
 }

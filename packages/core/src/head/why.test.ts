@@ -31,6 +31,20 @@ describe("why", () => {
     expect(why(state, "nothing")).toBeUndefined();
   });
 
+  it("tells what a job needs of a host's memory beside others, and what helps", () => {
+    const state = emptyHeadState();
+    step(state, { type: "AgentJoined", agent: "a", slots: 1, memoryBytes: 3 << 20 });
+    step(state, { type: "JobSubmitted", request: job(4) });
+    step(state, { type: "JobSubmitted", request: { ...job(4), job: "k", memoryBytes: 2 << 20 } });
+    step(state, { type: "JobDeferred", agent: "a", job: "k" });
+    const room =
+      "a chunk needs 2 MiB of its 3 MiB of object memory: raise --object-memory there, or use more chunks";
+    expect(why(state, "k")).toBe(
+      `It waits for a worker that can take it: a has no room for it beside job j (${room}).`,
+    );
+    expect(why(state, "a")).toContain(`it has no room yet for job k (${room}).`);
+  });
+
   it("names those that nobody can be had of, and only some of a thousand", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1 });
@@ -50,7 +64,9 @@ describe("why", () => {
     const state = emptyHeadState();
     step(state, { type: "AgentJoined", agent: "a", slots: 1, memoryBytes: 5 });
     step(state, { type: "JobSubmitted", request: { ...job(4), memoryBytes: 2 ** 30 } });
-    expect(why(state, "j")).toMatch(/It has ended: no worker can run this fit: it needs 1024 MiB/);
+    expect(why(state, "j")).toMatch(
+      /It has ended: no worker can run this fit: a chunk needs 1024 MiB/,
+    );
     expect(story(state, "j")?.map(({ text }) => text)[0]).toBe("submitted with 4 chunks");
     expect(story(state, "nobody")).toBeUndefined();
   });

@@ -1,5 +1,5 @@
 /** Says in a sentence what a job, a host or an actor waits for, and tells its story. Reads the state, changes nothing. */
-import { counted } from "../counted.ts";
+import { counted, mebibytes } from "../counted.ts";
 import type { StoryEntry } from "../story.ts";
 import { driverGraceMs, listedLimit } from "./limits.ts";
 import { type AgentState, type HeadState, type JobState, priorityOf } from "./state.ts";
@@ -92,14 +92,12 @@ function whyUnassigned(state: HeadState, job: JobState, nowMs: number): string {
     if (refusal !== undefined) return `${agent} cannot run it (${refusal})`;
     const dueMs = job.deferrals.get(agent);
     if (dueMs !== undefined) {
-      return `${agent} ran out of memory and is tried again in ${seconds(dueMs - nowMs)}`;
+      return `${agent} ran out of memory (${room(host, job)}) and is tried again in ${seconds(dueMs - nowMs)}`;
     }
     if (job.deferrals.has(agent)) {
       const others = [...state.jobs.values()].filter((other) => other.assignments.has(agent));
-      return `${agent} has no room for it beside ${list(
-        "job",
-        others.map((other) => other.request.job),
-      )}`;
+      const names = others.map((other) => other.request.job);
+      return `${agent} has no room for it beside ${list("job", names)} (${room(host, job)})`;
     }
     return `${agent} ${availability(host)}`;
   });
@@ -143,10 +141,19 @@ function whyWorker(state: HeadState, host: AgentState): string {
     }
     const refusal = job.refusals.get(agent);
     if (refusal !== undefined) return [`it cannot run job ${id} (${refusal})`];
-    return job.deferrals.has(agent) ? [`it has no room yet for job ${id}`] : [];
+    return job.deferrals.has(agent)
+      ? [`it has no room yet for job ${id} (${room(host, job)})`]
+      : [];
   });
   const text = lines.length === 0 ? "it waits for a fit: none is running" : some(lines).join("; ");
   return `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
+
+/** What a job needs of a host's memory, as far as both are known, and what helps. */
+function room({ memoryBytes }: AgentState, { request }: JobState): string {
+  const help = "raise --object-memory there, or use more chunks";
+  if (request.memoryBytes === undefined || !Number.isFinite(memoryBytes)) return help;
+  return `a chunk needs ${mebibytes(request.memoryBytes)} of its ${mebibytes(memoryBytes)} of object memory: ${help}`;
 }
 
 function availability(host: AgentState): string {

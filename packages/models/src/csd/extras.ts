@@ -33,8 +33,9 @@ export interface CsdExtrasDesign {
 }
 
 export function csdExtras(design: CsdExtrasDesign, fit: FittedMaps): CsdExtras {
-  const { data, shape } = fit.maps.sh;
-  const [voxels, count] = shape;
+  // Its values may lie on disk: they are asked for when they are needed, and not before.
+  const { sh } = fit.maps;
+  const [voxels, count] = sh.shape;
   return {
     odf(directions) {
       if (directions.length === 0 || directions.length % 3 !== 0) {
@@ -45,7 +46,7 @@ export function csdExtras(design: CsdExtrasDesign, fit: FittedMaps): CsdExtras {
       const matrix = ordered(realShBasis(design.shOrder, directions), design);
       const amplitudes = new Float64Array((voxels * directions.length) / 3);
       const all = Int32Array.from({ length: directions.length / 3 }, (_, i) => i);
-      multiply(data, count, matrix, amplitudes, all, all.length, () => 1);
+      multiply(sh.data, count, matrix, amplitudes, all, all.length, () => 1);
       return amplitudes;
     },
     predict({ s0 = 1 } = {}) {
@@ -67,7 +68,7 @@ export function csdExtras(design: CsdExtrasDesign, fit: FittedMaps): CsdExtras {
           if (design.isB0[i] === 1) signal[v * width + i] = typeof s0 === "number" ? s0 : s0[v];
         }
       }
-      multiply(data, count, matrix, signal, design.volumes, width, scale);
+      multiply(sh.data, count, matrix, signal, design.volumes, width, scale);
       return signal;
     },
   };

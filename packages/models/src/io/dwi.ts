@@ -1,4 +1,4 @@
-/** A diffusion-weighted volume, opened: its masked voxels in memory, its gradient table, its geometry. */
+/** A diffusion-weighted volume, opened: its masked voxels, its gradient table, its geometry. */
 import type { VoxelSignals } from "../signals.ts";
 
 /** b-values and directions of every volume that is kept, in file order. */
@@ -70,4 +70,6 @@ export interface Dwi {
     readonly sha256: string;
   }[];
   readonly warnings: readonly string[];
+  /** Removes what lies on disk of it: the signals cannot be read then. Nothing to do where they are in memory. */
+  close(): Promise<void>;
 }

@@ -1,5 +1,6 @@
 /** An input file, opened: its size, whether it is gzip, and its bytes as a stream. */
 import type { Hash } from "node:crypto";
+import { constants as fileConstants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
@@ -20,6 +21,8 @@ export interface InputFile {
   readonly subject: string;
   readonly handle: FileHandle;
   readonly sizeBytes: number;
+  /** Modification time in nanoseconds since 1970, decimal. */
+  readonly mtimeNs: string;
   /** By its first two bytes, not by its name. */
   readonly gzip: boolean;
 }
@@ -37,8 +40,9 @@ export async function openInput(path: string, role: string): Promise<InputFile> 
   const subject = `The ${role} file "${path}"`;
   let handle: FileHandle | undefined;
   try {
-    handle = await open(path, "r");
-    const stat = await handle.stat();
+    // A pipe would keep an ordinary open waiting for who writes to it.
+    handle = await open(path, fileConstants.O_RDONLY | (fileConstants.O_NONBLOCK ?? 0));
+    const stat = await handle.stat({ bigint: true });
     if (stat.isDirectory()) throw new InputError(`${subject} is a directory; give a file.`);
     if (!stat.isFile()) {
       throw new InputError(`${subject} is not a regular file; save its content to a file first.`);
@@ -46,7 +50,8 @@ export async function openInput(path: string, role: string): Promise<InputFile> 
     const magic = Buffer.alloc(2);
     const { bytesRead } = await handle.read(magic, 0, 2, 0);
     const gzip = bytesRead === 2 && magic[0] === 0x1f && magic[1] === 0x8b;
-    return { role, path, subject, handle, sizeBytes: stat.size, gzip };
+    const sizeBytes = Number(stat.size);
+    return { role, path, subject, handle, sizeBytes, mtimeNs: String(stat.mtimeNs), gzip };
   } catch (error) {
     await handle?.close();
     throw readError(error, subject);

@@ -2,6 +2,9 @@
 import { createHash } from "node:crypto";
 import { counted } from "../counted.ts";
 import { InputError } from "../model.ts";
+import type { ScratchSpace, VoxelSignals } from "../signals.ts";
+import { originOf } from "../volumes/parameters.ts";
+import { abortable } from "./abortable.ts";
 import { CentreCollector } from "./centre.ts";
 import type { Dwi, GradientTable } from "./dwi.ts";
 import {
@@ -19,7 +22,8 @@ import { inputName, openInput } from "./inputFile.ts";
 import { maskFromB0, readMask } from "./mask.ts";
 import { openVolumes, readVolumes } from "./volumeReader.ts";
 import type { Allocate } from "./voxelMatrix.ts";
-import { VoxelMatrix } from "./voxelMatrix.ts";
+import type { RowCollector } from "./voxelRows.ts";
+import { collectRows } from "./voxelRows.ts";
 
 const defaultB0Threshold = 50;
 /** Grid indices are kept as unsigned 32-bit integers. */
@@ -39,6 +43,10 @@ export interface OpenDwiOptions {
   readonly maxB?: number;
   /** Where the voxels' memory comes from. Default: a new SharedArrayBuffer. */
   readonly allocate?: Allocate;
+  /** Where the voxels go when they are more than `memoryBytes`; without it they stay in memory. */
+  readonly scratch?: ScratchSpace;
+  /** What the voxels may take of memory before they go to `scratch`. Default: no limit. */
+  readonly memoryBytes?: number;
   readonly signal?: AbortSignal;
   /** Hears the fraction of bytes read, from 0 to 1. */
   readonly onProgress?: (fractionOfBytes: number) => void;
@@ -47,8 +55,9 @@ export interface OpenDwiOptions {
 type Inputs = { dwi: InputFile; bval: InputFile; bvec: InputFile; mask?: InputFile };
 
 /**
- * Reads the masked voxels of a 4-D NIfTI volume into shared memory, voxel after voxel, and what
- * belongs to them. The file is streamed: memory is the masked voxels plus less than 200 MB.
+ * Reads the masked voxels of a 4-D NIfTI volume into shared memory, or into a scratch file, voxel after
+ * voxel, and what belongs to them. The file is streamed: memory is the masked voxels (`memoryBytes` where
+ * they are on disk) plus less than 200 MB. `close` removes the scratch file; on failure there is none.
  * Throws InputError on bad input, and the signal's reason when it is aborted.
  */
 export async function openDwi(options: OpenDwiOptions): Promise<Dwi> {
@@ -96,24 +105,28 @@ async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
   const width = gradients.bvals.length;
   const scale = { slope: header.slope, intercept: header.intercept };
   const geometry = geometryOf(header);
-  const allocate = options.allocate ?? ((bytes) => new SharedArrayBuffer(bytes));
-  const matrix = new VoxelMatrix(geometry.shape, voxels, width, header.datatype.dtype, allocate);
   const centre = new CentreCollector(geometry.shape, width, scale);
   const columnOf = columnsOf(kept);
-  const surplusBytes = await readVolumes(
-    inputs.dwi,
-    header,
-    { wanted: kept, stopEarly: false },
-    (volume, first, values) => {
-      matrix.take(columnOf[volume], first, values);
-      centre.take(columnOf[volume], first, values);
-    },
-    { hash: digests.start("dwi"), signal, onBytes: progress.onBytes },
-  );
+  const rows = await collectRows(geometry.shape, voxels, width, header.datatype.dtype, options);
+  const readRows = () =>
+    readVolumes(
+      inputs.dwi,
+      header,
+      { wanted: kept, stopEarly: false },
+      (volume, first, values) => {
+        centre.take(columnOf[volume], first, values);
+        return rows.take(columnOf[volume], first, values);
+      },
+      { hash: digests.start("dwi"), signal, onBytes: progress.onBytes },
+    );
+  const { surplusBytes, signals } = await filled(rows, readRows, signal);
   progress.done();
   if (inputs.mask !== undefined) centre.keepOnly(voxels);
+  const listed = digests.listed(inputs);
+  const { sha256 } = listed.find(({ role }) => role === "dwi")!;
   return {
-    signals: matrix.signals,
+    signals: { ...signals, origin: await originOf(inputs.dwi, header, { kept, voxels, sha256 }) },
+    close: () => rows.close(),
     scale,
     gradients,
     geometry,
@@ -125,9 +138,26 @@ async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
       volumes: width,
       mask: inputs.mask === undefined ? "mean b0 signal above zero" : "file",
     },
-    inputs: digests.listed(inputs),
+    inputs: listed,
     warnings: [...gradientWarnings(gradients), ...fileWarnings(inputs.dwi, header, surplusBytes)],
   };
+}
+
+/** What there is on disk goes where reading fails. */
+async function filled(
+  rows: RowCollector,
+  read: () => Promise<number>,
+  signal: AbortSignal | undefined,
+): Promise<{ surplusBytes: number; signals: VoxelSignals }> {
+  try {
+    const surplusBytes = await read();
+    const signals = await abortable(rows.finish(), signal);
+    return { surplusBytes, signals };
+  } catch (error) {
+    // Why it failed matters more than what then cannot be removed.
+    await rows.close().catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Running sha256 of each input. */

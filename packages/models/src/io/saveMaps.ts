@@ -3,22 +3,25 @@ import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DwiModel, FittedField, FittedMaps, Json, MapFile, OutputField } from "../model.ts";
 import { VoxelStatus } from "../model.ts";
-import { allocateDecoded } from "./datatype.ts";
 import type { Dwi } from "./dwi.ts";
 import { encodeHeader } from "./headerWriter.ts";
+import { mapVolumes } from "./mapVolumes.ts";
 import { software, softwareName, version } from "./software.ts";
 import { StagingDirectory, writeError } from "./stagingDirectory.ts";
-import type { WrittenArray, WrittenDtype } from "./writeNifti.ts";
+import type { WrittenDtype } from "./writeNifti.ts";
 import { sinkFor, writeValues } from "./writeNifti.ts";
 
 const statusField = "status";
 const reportFile = "report.json";
+const defaultMemoryBytes = 256 * 1024 * 1024;
 
 export interface SaveMapsOptions {
   /** Type of the floating-point maps; integer maps keep theirs. Default float32. */
   readonly dtype?: "float32" | "float64";
   /** Default nii.gz. */
   readonly nifti?: "nii.gz" | "nii";
+  /** For volumes that are put together from rows on disk, at least one. Default 256 MiB. */
+  readonly memoryBytes?: number;
   readonly signal?: AbortSignal;
   /** Written as report.json where given. */
   readonly receipt?: object;
@@ -37,7 +40,7 @@ export async function saveMaps(
   directory: string,
   options: SaveMapsOptions = {},
 ): Promise<readonly string[]> {
-  const { nifti = "nii.gz", signal } = options;
+  const { nifti = "nii.gz", signal, memoryBytes = defaultMemoryBytes } = options;
   signal?.throwIfAborted();
   const staging = await StagingDirectory.open(directory);
   try {
@@ -45,7 +48,8 @@ export async function saveMaps(
     for (const file of fit.model.files) {
       const map = mapOf(fit, file, options.dtype ?? "float32");
       const name = `${file.file}.${nifti}`;
-      await writeMap(join(staging.path, name), map, fit.model.dwi, nifti === "nii.gz", signal);
+      const settings = { gz: nifti === "nii.gz", memoryBytes, signal };
+      await writeMap(join(staging.path, name), map, fit.model.dwi, settings);
       const sidecar = `${file.file}.json`;
       await writeFile(join(staging.path, sidecar), toJson(sidecarOf(fit.model, map)), { signal });
       names.push(name, sidecar);
@@ -84,9 +88,11 @@ function mapOf(fit: SaveableFit, file: MapFile, floatDtype: "float32" | "float64
     throw new Error(`The fit has no field "${file.field}" to write as ${file.file}.`);
   }
   const [voxels, width] = fitted.shape;
-  if (voxels !== dwi.voxels.length || fitted.data.length !== voxels * width) {
+  // The values of rows on disk are looked at as they are read.
+  const values = fitted.isOnDisk ? voxels * width : fitted.data.length;
+  if (voxels !== dwi.voxels.length || values !== voxels * width) {
     throw new Error(
-      `The field "${file.field}" holds ${fitted.data.length} values in ${voxels} voxels of ${width}; the mask has ${dwi.voxels.length} voxels.`,
+      `The field "${file.field}" holds ${values} values in ${voxels} voxels of ${width}; the mask has ${dwi.voxels.length} voxels.`,
     );
   }
   const { shape } = dwi.geometry;
@@ -103,40 +109,23 @@ async function writeMap(
   path: string,
   map: FittedMap,
   dwi: Dwi,
-  gz: boolean,
-  signal: AbortSignal | undefined,
+  { gz, memoryBytes, signal }: { gz: boolean; memoryBytes: number; signal?: AbortSignal },
 ): Promise<void> {
   const { dtype, shape, fitted } = map;
   const { geometry, voxels } = dwi;
-  const volume = allocateDecoded(dtype, shape[0] * shape[1] * shape[2]);
-  if (map.field.name === statusField) volume.fill(VoxelStatus.outside);
+  const gridVoxels = shape[0] * shape[1] * shape[2];
+  const outside = map.field.name === statusField ? VoxelStatus.outside : 0;
   const handle = await open(path, "wx");
   try {
     const sink = sinkFor(handle, dtype, gz, signal);
     await sink.write(encodeHeader({ shape, dtype, geometry, description: softwareName }));
-    for (let index = 0; index < fitted.shape[1]; index++) {
-      scatterVolume(fitted, index, voxels, volume);
-      await writeValues(sink, volume);
-    }
+    const layout = { dtype, gridVoxels, voxels, outside, memoryBytes, signal };
+    for await (const volume of mapVolumes(fitted, layout)) await writeValues(sink, volume);
     await sink.end();
     // A rename that outlives a power cut must not point to bytes that do not.
     await handle.sync();
   } finally {
     await handle.close();
-  }
-}
-
-/** Value `index` of each voxel to its place in the grid. */
-function scatterVolume(
-  { data, shape }: FittedField,
-  index: number,
-  voxels: Uint32Array,
-  volume: WrittenArray,
-): void {
-  const width = shape[1];
-  for (let voxel = 0, from = index; voxel < voxels.length; voxel++, from += width) {
-    const value = data[from];
-    volume[voxels[voxel]] = Number.isNaN(value) ? Number.NaN : value;
   }
 }
 

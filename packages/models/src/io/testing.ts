@@ -1,8 +1,10 @@
 /** For tests only: NIfTI bytes composed without the code under test, and temporary directories. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { crc32, gzipSync } from "node:zlib";
+import type { ScratchFile, ScratchPiece, ScratchSpace, VoxelSignals } from "../signals.ts";
 import type { NiftiDtype } from "./datatype.ts";
 import type { Dwi } from "./dwi.ts";
 
@@ -168,9 +170,71 @@ export function writeDwi(
   };
 }
 
-/** Row-major values of a dwi, whatever its slabs. */
+/** Scratch files in a directory, with what is asked of those of the object store. */
+export class TestScratch implements ScratchSpace {
+  readonly directory: string;
+  limitBytes: number | undefined;
+  writtenBytes = 0;
+  readBytes = 0;
+  /** Called before each write; what it throws is the write's failure. */
+  onWrite: () => Promise<void> | void = () => undefined;
+  #count = 0;
+
+  constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  /** Names of the files that are there. */
+  get files(): string[] {
+    return readdirSync(this.directory).filter((name) => name.endsWith(".scratch"));
+  }
+
+  async create(name: string): Promise<ScratchFile> {
+    const path = join(this.directory, `${name}-${this.#count++}.scratch`);
+    const handle = await open(path, "wx+");
+    let end = 0;
+    return {
+      write: async (parts) => {
+        const pieces: ScratchPiece[] = [];
+        for (const part of parts) {
+          pieces.push({ offset: end, bytes: part.length, crc: sumOf(part) });
+          end += part.length;
+        }
+        const offset = end - parts.reduce((sum, part) => sum + part.length, 0);
+        await this.onWrite();
+        const { bytesWritten } = await handle.writev([...parts], offset);
+        this.writtenBytes += bytesWritten;
+        return pieces;
+      },
+      read: async (piece, into) => {
+        if (piece.bytes !== into.length) throw new Error("The piece has another length.");
+        await handle.read(into, 0, piece.bytes, piece.offset);
+        this.readBytes += piece.bytes;
+        if (sumOf(into) !== piece.crc) throw new Error(`"${path}" is damaged.`);
+      },
+      free: () => undefined,
+      remove: async () => {
+        await handle.close();
+        await rm(path);
+      },
+    };
+  }
+}
+
+/** Row-major values of rows `start .. end-1` that are not in memory. */
+export async function readRows(signals: VoxelSignals, start = 0, end = signals.voxelCount) {
+  const room = { float32: Float32Array, float64: Float64Array }[signals.dtype];
+  const rows = new room((end - start) * signals.width);
+  await signals.source!.read(start, end, new Uint8Array(rows.buffer));
+  return [...rows];
+}
+
+/** Row-major values of a dwi in memory, whatever its slabs. */
 export function rowsOf({ signals }: Dwi): number[] {
   return signals.slabs.flatMap((slab) => [
     ...(signals.dtype === "float32" ? new Float32Array(slab) : new Float64Array(slab)),
   ]);
 }
+
+/** As wide as the sums of a real scratch space: whole numbers, not always of 32 bits. */
+const sumOf = (bytes: Uint8Array) => 2 ** 47 + crc32(bytes);

@@ -1,6 +1,7 @@
 /** A NIfTI file that is read volume by volume, decoded piece by piece. */
 
 import { InputError } from "../model.ts";
+import { abortable } from "./abortable.ts";
 import type { NumericView } from "./datatype.ts";
 import { decodeInPlace } from "./datatype.ts";
 import type { NiftiHeader } from "./header.ts";
@@ -21,9 +22,14 @@ export interface VolumeSelection {
 
 /**
  * Takes `values`, which lie at grid index `first` and on (x fastest) of volume `volume`. The array is
- * overwritten once the call returns.
+ * overwritten once the call returns. Where it gives back a promise, it takes the next ones when that is
+ * fulfilled.
  */
-export type PieceSink = (volume: number, first: number, values: NumericView) => void;
+export type PieceSink = (
+  volume: number,
+  first: number,
+  values: NumericView,
+) => Promise<void> | undefined;
 
 /** Reads the header and checks that the file can be as long as it says, before anything is allocated. */
 export async function openVolumes(file: InputFile, signal?: AbortSignal): Promise<NiftiHeader> {
@@ -63,7 +69,7 @@ export async function readVolumes(
   for await (const piece of readContent(file, options)) {
     const skipped = Math.min(toSkip, piece.length);
     toSkip -= skipped;
-    assembler.take(piece.subarray(skipped));
+    await takeWhole(assembler, piece.subarray(skipped), options.signal);
     if (selection.stopEarly && assembler.volume > last) return 0;
   }
   if (!assembler.complete) {
@@ -91,7 +97,7 @@ async function readWantedRanges(
     const start = header.voxOffset + volume * volumeBytes;
     assembler.volume = volume;
     for await (const piece of readRange(file, start, start + volumeBytes, options, pieces)) {
-      assembler.take(piece);
+      await takeWhole(assembler, piece, options.signal);
     }
     if (assembler.volume === volume) {
       throw tooShort(file, header.voxOffset + dataBytesOf(header), undefined);
@@ -99,11 +105,26 @@ async function readWantedRanges(
   }
 }
 
+/** A sink without promises costs nothing here. */
+function takeWhole(
+  assembler: PieceAssembler,
+  bytes: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<void> | undefined {
+  const used = assembler.take(bytes);
+  if (assembler.waiting === undefined) return undefined;
+  return abortable(assembler.waiting, signal).then(() =>
+    takeWhole(assembler, bytes.subarray(used), signal),
+  );
+}
+
 /** Cuts a stream of bytes, however it is chopped, into decoded pieces of one volume each. */
 class PieceAssembler {
   /** The volume that the next byte belongs to. */
   volume = 0;
   takenBytes = 0;
+  /** What the next bytes must wait for. */
+  waiting: Promise<void> | undefined;
   surplusBytes = 0;
   readonly #header: NiftiHeader;
   readonly #wanted: Uint8Array;
@@ -130,9 +151,11 @@ class PieceAssembler {
     return this.volume >= this.#wanted.length;
   }
 
-  take(bytes: Uint8Array): void {
+  /** Gives back how many were used: all, but where the sink lets the others wait. */
+  take(bytes: Uint8Array): number {
     let at = 0;
-    while (at < bytes.length && !this.complete) {
+    this.waiting = undefined;
+    while (at < bytes.length && !this.complete && this.waiting === undefined) {
       const left = this.#volumeBytes - this.#position - this.#filled;
       const count = Math.min(left, bytes.length - at);
       const used = this.#use(bytes.subarray(at, at + count), count === left);
@@ -143,7 +166,9 @@ class PieceAssembler {
         this.#position = 0;
       }
     }
+    if (this.waiting !== undefined) return at;
     this.surplusBytes += bytes.length - at;
+    return bytes.length;
   }
 
   /** Skips, delivers or stores bytes of the present volume, its last ones if `isEnd`; says how many. */
@@ -173,7 +198,8 @@ class PieceAssembler {
     const { datatype, littleEndian } = this.#header;
     const count = length / datatype.bytes;
     const values = decodeInPlace(storage, offset, count, datatype, littleEndian);
-    this.#sink(this.volume, this.#position / datatype.bytes, values);
+    const waiting = this.#sink(this.volume, this.#position / datatype.bytes, values);
+    if (waiting !== undefined) this.waiting = waiting;
     this.#position += length;
   }
 }

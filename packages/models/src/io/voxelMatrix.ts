@@ -157,7 +157,7 @@ function allocateSignals(
 }
 
 /** Copies the masked ones of `values`; gives back how many masked voxels of the volume are now taken. */
-function gather(
+export function gather(
   voxels: Uint32Array,
   taken: number,
   first: number,

@@ -94,6 +94,7 @@ export function dwiOf(data: ArrayLike<number>, gradients: GradientTable): Dwi {
     selection: { b0Threshold: gradients.b0Threshold, maxB: null, volumes: width, mask: "file" },
     inputs: [],
     warnings: [],
+    close: async () => undefined,
   };
 }
 

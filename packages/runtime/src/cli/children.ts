@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { startingLogFile } from "../head/detachedLogs.ts";
 import { removeIfEmpty, stateHome } from "../head/discovery.ts";
 import { exitCodes } from "./exit.ts";
 
@@ -174,8 +175,8 @@ export async function startDetached(
   | { readonly exitCode: number; readonly output: string }
 > {
   const words = process.argv.slice(2).filter((word) => word !== "--detach");
-  // Another that starts now, or runs, may have its log there: the name is taken by the one that succeeds.
-  const startingLog = `${logFile}.${process.pid}.tmp`;
+  // The name is taken by the one that succeeds.
+  const startingLog = startingLogFile(logFile);
   const [startingVariable, ownVariable] = logVariables;
   const descriptor = openSync(startingLog, "w", 0o600);
   const child = spawn(process.execPath, [launcher, ...words], {

@@ -15,6 +15,8 @@ const codes: Readonly<Record<string, number>> = {
   NOT_YET: exitCodes.usage,
   JOIN_STRING: exitCodes.usage,
   OBJECT_MEMORY: exitCodes.usage,
+  SPILL_DIRECTORY: exitCodes.usage,
+  DATA_PORT: exitCodes.usage,
   JOURNAL_VERSION: exitCodes.usage,
   CONNECT: exitCodes.noHead,
   INTERRUPTED: exitCodes.interrupted,

@@ -11,7 +11,7 @@ import {
   openDwi,
   saveMaps,
 } from "@fascicle/models";
-import { SlabAllocator } from "@fascicle/object-store";
+import { rowBytesOf } from "@fascicle/object-store";
 import { objectMemoryShare, usableMemoryBytes } from "@fascicle/worker";
 import { Command, Option } from "commander";
 import { connect } from "../client/connect.ts";
@@ -19,7 +19,9 @@ import { NotYetError, UsageError } from "../errors.ts";
 import { type FitOptions, fitOnLedger } from "../fit/fitChunked.ts";
 import type { FitProgress } from "../fit/progress.ts";
 import type { EngineName, Receipt } from "../fit/receipt.ts";
+import { Scratch } from "../fit/scratch.ts";
 import type { FitLedgerOptions } from "../ledger/fitLedger.ts";
+import { sweepDeadScratch } from "./deadScratch.ts";
 import { addModelOptions, type ModelName, type ModelOptions } from "./fitModels.ts";
 import { readJoinString } from "./joinString.ts";
 import {
@@ -34,7 +36,10 @@ import {
 } from "./parse.ts";
 import { ProgressBar } from "./progressBar.ts";
 import { interruptible } from "./signals.ts";
-import { noteSpillOptions } from "./start.ts";
+import { checkSpillDir, spillDirOption, spillLimitOption } from "./spillOptions.ts";
+
+/** Signals that would take more of the object memory than this go to disk: results need room, too. */
+const signalShare = 0.6;
 
 export interface FitCommandOptions extends ModelOptions {
   dwi: string;
@@ -51,6 +56,7 @@ export interface FitCommandOptions extends ModelOptions {
   voxelTimeout?: number;
   objectMemory?: number;
   spillDir?: string;
+  spillLimit: number;
   dtype: "float32" | "float64";
   precision: "float64" | "float32";
   b0Threshold: number;
@@ -58,6 +64,7 @@ export interface FitCommandOptions extends ModelOptions {
   nifti: "nii.gz" | "nii";
   resume?: boolean;
   priority?: number;
+  sendVolume?: boolean;
   json?: boolean;
 }
 
@@ -104,6 +111,10 @@ function addCommonOptions(command: Command): void {
       30,
     )
     .option(
+      "--send-volume",
+      "on a cluster: send the signals even to workers that could read the file themselves",
+    )
+    .option(
       "--priority <N>",
       "on a cluster: higher goes first, equals share (-1000 to 1000, default 0)",
       parsePriority,
@@ -115,10 +126,11 @@ function addCommonOptions(command: Command): void {
     )
     .option(
       "--object-memory <SIZE>",
-      "limit for signals and results in shared memory (default: most of the memory there is)",
+      "limit for signals and results in shared memory; what is larger goes to disk (default: most of the memory there is)",
       parseBytes,
     )
-    .option("--spill-dir <DIR>", "where objects would spill (this version keeps them in memory)")
+    .addOption(spillDirOption())
+    .addOption(spillLimitOption())
     .addOption(
       new Option("--dtype <TYPE>", "number type of the maps")
         .choices(["float32", "float64"])
@@ -154,15 +166,22 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
   const bar = new ProgressBar(process.stderr);
   const engine = engineOf(options);
   await checkWritable(options.out);
+  await sweepDeadScratch();
+  await checkSpillDir(options.spillDir);
   // Before the volume is read: a head that is not there should be known at once.
   const cluster =
     engine === "cluster"
       ? await connect(readJoinString(options.join, options.joinFile), signal)
       : undefined;
+  const scratch = new Scratch({
+    spillDir: options.spillDir,
+    spillLimitBytes: options.spillLimit,
+    what: `runtime fit ${name}`,
+    onWait: (reason) => bar.waits(reason),
+  });
   try {
     bar.step(1, 3);
     const limitBytes = options.objectMemory ?? objectMemoryShare(usableMemoryBytes());
-    const memory = new SlabAllocator(limitBytes);
     const dwi = await openDwi({
       dwi: options.dwi,
       bval: options.bval,
@@ -170,12 +189,13 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       mask: options.mask,
       b0Threshold: options.b0Threshold,
       maxB: options.maxB,
-      allocate: (bytes) => memory.allocate(bytes),
+      scratch,
+      memoryBytes: limitBytes * signalShare,
       signal,
       onProgress: (share) => bar.show(`reading ${options.dwi}`, share),
     });
     bar.step(2, 3);
-    const model = makeModel(name, dwi, options);
+    const model = makeModel(name, options.sendVolume ? withoutOrigin(dwi) : dwi, options);
     for (const warning of [...dwi.warnings, ...model.warnings]) {
       process.stderr.write(`runtime: warning: ${warning}\n`);
     }
@@ -196,14 +216,17 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       priority: options.priority,
       waitSeconds: options.wait,
       voxelTimeoutSeconds: options.voxelTimeout,
-      objectMemoryBytes: limitBytes - memory.usedBytes,
+      objectMemoryBytes: limitBytes - bytesInMemory(dwi),
+      scratch,
       onProgress: (progress: FitProgress) => bar.fit(name, progress),
     };
     const receipt = await fitOnLedger(model, options.chunks, fitOptions, place, async (fit) => {
       bar.step(3, 3);
       bar.show(`writing maps to ${options.out}`, 0);
       const { dtype, nifti } = options;
-      await saveMaps(fit, options.out, { dtype, nifti, signal, receipt: fit.receipt });
+      const memoryBytes = limitBytes - bytesInMemory(dwi);
+      const { receipt } = fit;
+      await saveMaps(fit, options.out, { dtype, nifti, signal, receipt, memoryBytes });
       return fit.receipt;
     });
     bar.clear();
@@ -212,12 +235,26 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
     );
   } finally {
     bar.clear();
-    await cluster?.close();
+    try {
+      await scratch.remove();
+    } finally {
+      await cluster?.close();
+    }
   }
 }
 
+/** What signals take of the object memory; the rest is for results. */
+function bytesInMemory({ signals }: Dwi): number {
+  return signals.source === undefined ? signals.voxelCount * rowBytesOf(signals) : 0;
+}
+
+/** Nobody is told where the file is. */
+const withoutOrigin = (dwi: Dwi): Dwi => ({
+  ...dwi,
+  signals: { ...dwi.signals, origin: undefined },
+});
+
 function refuseLater(options: FitCommandOptions): void {
-  noteSpillOptions(options);
   if (options.precision === "float32") {
     throw new NotYetError("--precision float32 is not in this version yet: leave it out.");
   }
@@ -262,6 +299,11 @@ function renderReceipt(receipt: Receipt, { out, voxelTimeout }: FitCommandOption
     ...givenUpLines(voxelsByStatus, voxelTimeout),
     `efficiency ${Math.round(receipt.efficiency * 100)} % (compute ${seconds.compute.toFixed(2)} s, copy ${seconds.copy.toFixed(2)} s, idle ${seconds.idle.toFixed(2)} s, tail ${seconds.tail.toFixed(3)} s)`,
     `memory     ${formatBytes(receipt.peakBytes.memory)} at most; ${formatBytes(receipt.bytesLeft)} left on disk`,
+    ...(receipt.peakBytes.spill > 0
+      ? [
+          `spill      ${formatBytes(receipt.peakBytes.spill)} on disk at most, ${seconds.spill.toFixed(2)} s of writing and reading, summed over all at once`,
+        ]
+      : []),
     `maps       ${out}`,
   ].join("\n")}\n`;
 }

@@ -1,6 +1,13 @@
 /** `runtime gc`. */
+import type { SweptWorkspace } from "@fascicle/object-store";
 import type { Command } from "commander";
 import { whyNotFile } from "../errors.ts";
+import {
+  deadStartingLogs,
+  deadWorkerLogs,
+  removeLog,
+  startingLogFolders,
+} from "../head/detachedLogs.ts";
 import { listProcesses } from "../head/discovery.ts";
 import { StateDirectory } from "../head/stateDirectory.ts";
 import { isReadable } from "../ledger/fitLedger.ts";
@@ -11,6 +18,7 @@ import {
   removeLedger,
 } from "../ledger/ledgerRegister.ts";
 import { ledgerLifetimeMs } from "../ledger/limits.ts";
+import { deadWorkspaces } from "./deadScratch.ts";
 import { formatBytes, formatSeconds } from "./parse.ts";
 
 interface GcOptions {
@@ -22,17 +30,45 @@ export function addGcCommand(program: Command): void {
   program
     .command("gc")
     .description(
-      "remove what dead processes of yours left on this host: ledgers that --resume could use, after 24 h",
+      "remove what dead processes of yours left on this host: scratch folders, and after 24 h logs and ledgers that --resume could use",
     )
-    .option("--all", "younger ledgers, too: the fits that left them cannot be resumed any more")
+    .option(
+      "--all",
+      "younger logs and ledgers, too: the fits that left them cannot be resumed any more",
+    )
     .option("--dry-run", "only say what would be removed")
     .action(async ({ all = false, dryRun = false }: GcOptions) => {
       // Looking at the register sweeps the entries of dead processes.
       listProcesses();
-      const lines = [...(await collect(all, dryRun)), ...(await deadHead(all, dryRun))];
+      const lines = [
+        ...(await deadWorkspaces(dryRun)).map((workspace) => lineOf(workspace, dryRun)),
+        ...(await collect(all, dryRun)),
+        ...(await deadHead(all, dryRun)),
+        ...logs(all, dryRun),
+      ];
       if (lines.length === 0) lines.push("nothing is left by dead processes");
       for (const line of lines) process.stdout.write(`${line}\n`);
     });
+}
+
+function lineOf({ path, bytes, what, who, kept }: SweptWorkspace, isDryRun: boolean): string {
+  const purpose = what === "" ? "scratch" : `scratch of ${what}`;
+  const words = `${path} (${purpose}, ${formatBytes(bytes)}, of ${who})`;
+  if (kept !== undefined) return `kept ${words}: ${kept}`;
+  return `${isDryRun ? "would remove" : "removed"} ${words}`;
+}
+
+/** Of processes in the background; those of starts that came to nothing tell nobody anything. */
+function logs(isAll: boolean, isDryRun: boolean): string[] {
+  const starting = startingLogFolders().flatMap(deadStartingLogs);
+  const own = deadWorkerLogs().map((log) => ({ ...log, isYoung: log.ageMs < ledgerLifetimeMs }));
+  return [...starting.map((log) => ({ ...log, isYoung: false })), ...own].map((log) => {
+    const what = `${log.path} (log of a dead process, ${formatBytes(log.bytes)})`;
+    if (!isAll && log.isYoung) return `kept ${what}: --all removes it`;
+    if (isDryRun) return `would remove ${what}`;
+    removeLog(log.path);
+    return `removed ${what}`;
+  });
 }
 
 async function collect(isAll: boolean, isDryRun: boolean): Promise<string[]> {

@@ -1,8 +1,8 @@
 /** `runtime join`. */
 import { hostname } from "node:os";
-import { join as joinPath } from "node:path";
+import { resolve } from "node:path";
 import { counted } from "@fascicle/core";
-import { currentOwner, SlabAllocator } from "@fascicle/object-store";
+import { currentOwner, SlabPool } from "@fascicle/object-store";
 import {
   ConnectError,
   dial,
@@ -19,7 +19,9 @@ import {
 } from "@fascicle/worker";
 import { type Command, Option } from "commander";
 import { v7 as newId } from "uuid";
-import { kernelModules } from "../fit/kernelModules.ts";
+import { kernelModules, volumeModules } from "../fit/kernelModules.ts";
+import { Scratch } from "../fit/scratch.ts";
+import { workerLogFile } from "../head/detachedLogs.ts";
 import {
   makePrivateDirectory,
   registerProcess,
@@ -35,11 +37,18 @@ import {
   startDetached,
   watchLifeline,
 } from "./children.ts";
+import { sweepDeadScratch } from "./deadScratch.ts";
 import { exitCodes, log } from "./exit.ts";
 import { readJoinString } from "./joinString.ts";
 import { parseBytes, parseCount } from "./parse.ts";
 import { firstSignal } from "./signals.ts";
-import { defaultObjectMemory, noteSpillOptions } from "./start.ts";
+import {
+  checkSpillDir,
+  memoryArguments,
+  spillDirOption,
+  spillLimitOption,
+} from "./spillOptions.ts";
+import { defaultObjectMemory } from "./start.ts";
 
 /** A worker that is asked to leave has this long to finish what it has begun. */
 const drainTimeoutMs = 10_000;
@@ -52,7 +61,8 @@ interface JoinOptions {
   agents: number;
   objectMemory: number;
   spillDir?: string;
-  spillLimit?: string;
+  spillLimit: number;
+  dataPort?: number;
   detach?: boolean;
 }
 
@@ -76,13 +86,19 @@ export function addJoinCommand(program: Command): void {
         .argParser(parseBytes)
         .default(parseBytes(defaultObjectMemory), defaultObjectMemory),
     )
-    .option("--spill-dir <DIR>", "where objects would spill (this version keeps them in memory)")
-    .option("--spill-limit <SIZE>", "how much may spill (this version keeps objects in memory)")
+    .addOption(spillDirOption())
+    .addOption(spillLimitOption())
+    .option(
+      "--data-port <N>",
+      "port on which other workers get blocks of signals from this one, for firewalls; with --agents, this one and those that follow (default: the system chooses)",
+      parseCount(1, 65_535),
+    )
     .option("--detach", "run in the background")
     .action(async (text: string | undefined, options: JoinOptions) => {
-      noteSpillOptions(options);
+      await checkSpillDir(options.spillDir);
       const joinText = readJoinString(text, options.joinFile);
       const join = parseJoinString(joinText);
+      await sweepDeadScratch();
       if (options.detach) process.exitCode = await detach(joinText);
       else if (options.agents > 1) process.exitCode = await runAgents(joinText, options);
       else process.exitCode = await work(joinText, join, options);
@@ -92,7 +108,7 @@ export function addJoinCommand(program: Command): void {
 async function work(joinText: string, join: JoinString, options: JoinOptions): Promise<number> {
   const slots = options.cpus ?? usableCores();
   const memoryBytes = usableMemoryBytes();
-  const memory = new SlabAllocator(Math.min(options.objectMemory, objectMemoryShare(memoryBytes)));
+  const memory = new SlabPool(Math.min(options.objectMemory, objectMemoryShare(memoryBytes)));
   const host = {
     hostName: hostname(),
     pid: process.pid,
@@ -103,10 +119,29 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
     objectMemoryBytes: memory.limitBytes,
     version,
   };
-  const agent = new Agent({ host, memory, kernelModules, log: (sentence) => log.info(sentence) });
+  const spill = new Scratch({
+    spillDir: options.spillDir,
+    spillLimitBytes: options.spillLimit,
+    what: "runtime join",
+    // Blocks of signals can come from their source again: they do not wait for room on disk.
+    patienceMs: 0,
+  });
+  const spillUse = () => ({
+    directory: resolve(spill.spillDir),
+    bytes: spill.use.usedBytes,
+    peakBytes: spill.use.peakBytes,
+    limitBytes: spill.limitBytes,
+    waitsSince: spill.waitsSince,
+  });
+  const agent = new Agent({
+    ...{ host, memory, spill, spillUse, kernelModules, volumeModules, token: join.token },
+    dataPort: options.dataPort,
+    log: (sentence) => log.info(sentence),
+  });
   // Each connection is another incarnation: words of an earlier one cannot be taken for it.
   const attach = async () => {
     const connection = await dial(join, "agent");
+    await agent.listen(connection);
     return { ended: agent.attach(connection, newId()) };
   };
   const signal = firstSignal();
@@ -150,6 +185,7 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
     }
   } finally {
     await agent.stop();
+    await spill.remove().catch((error: Error) => log.warn(error.message));
   }
 }
 
@@ -205,11 +241,13 @@ const finalCodes = new Set<number>([
 async function runAgents(joinText: string, options: JoinOptions): Promise<number> {
   const slots = options.cpus ?? Math.max(1, Math.floor(usableCores() / options.agents));
   const signal = firstSignal();
-  const words = ["--cpus", String(slots), "--object-memory", String(options.objectMemory)];
-  const spawner = () => {
+  const words = ["--cpus", String(slots), ...memoryArguments(options)];
+  const spawner = (index: number) => {
     let isRestart = false;
+    const port =
+      options.dataPort === undefined ? [] : ["--data-port", String(options.dataPort + index)];
     return () => {
-      const child = spawnWorker({ join: joinText, arguments: words, isRestart });
+      const child = spawnWorker({ join: joinText, arguments: [...words, ...port], isRestart });
       isRestart = true;
       return child;
     };
@@ -217,7 +255,7 @@ async function runAgents(joinText: string, options: JoinOptions): Promise<number
   const onDeath = (how: string) => log.warn(`a worker died (${how})`);
   const children = Array.from(
     { length: options.agents },
-    () => new KeptChild({ spawn: spawner(), isFinal, onDeath }),
+    (_, index) => new KeptChild({ spawn: spawner(index), isFinal, onDeath }),
   );
   const ended = Promise.all(children.map((child) => child.ended));
   const leaveRegister = register(joinText);
@@ -237,7 +275,7 @@ async function runAgents(joinText: string, options: JoinOptions): Promise<number
 
 async function detach(joinText: string): Promise<number> {
   makePrivateDirectory(stateHome());
-  const logFile = joinPath(stateHome(), `worker-${process.pid}.log`);
+  const logFile = workerLogFile();
   // However it was found here, the background process finds the same head.
   process.env.RUNTIME_JOIN = joinText;
   const started = await startDetached(logFile);

@@ -3,7 +3,6 @@ import type { Command } from "commander";
 import { NotYetError } from "../errors.ts";
 
 const later: Readonly<Record<string, string>> = {
-  objects: "list the objects of a cluster (not in this version)",
   bench: "measure sweeps, tasks, objects and kernels (not in this version)",
 };
 

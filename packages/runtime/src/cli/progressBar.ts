@@ -15,6 +15,9 @@ export class ProgressBar {
   #isDrawn = false;
   /** Stands before each percentage: of which step it is. */
   #step = "";
+  #text = "";
+  #share = 0;
+  #waitsFor: string | undefined;
 
   constructor(stream: NodeJS.WriteStream, isQuiet = false) {
     this.#stream = stream;
@@ -43,9 +46,20 @@ export class ProgressBar {
     );
   }
 
+  /** What the disk makes the work wait for; undefined when it goes on. */
+  waits(reason: string | undefined): void {
+    // That it begins to wait is worth a line of its own, however young the last one is.
+    if (this.#waitsFor === undefined) this.#lastLineMs = Number.NEGATIVE_INFINITY;
+    this.#waitsFor = reason;
+    if (reason !== undefined) this.show(this.#text, this.#share);
+  }
+
   /** Shows a line of text with a share of done work, from 0 to 1. */
-  show(text: string, share: number): void {
+  show(work: string, share: number): void {
+    this.#text = work;
+    this.#share = share;
     if (this.#isQuiet) return;
+    const text = this.#waitsFor === undefined ? work : `${work}: waiting, since ${this.#waitsFor}`;
     const percent = `${this.#step}${String(Math.floor(share * 100)).padStart(3)} %`;
     if (this.#stream.isTTY) {
       // What the text says matters more than the bar: on a narrow terminal the bar shrinks, then goes.

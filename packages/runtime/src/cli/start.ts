@@ -11,9 +11,16 @@ import { Head } from "../head/head.ts";
 import { StateDirectory } from "../head/stateDirectory.ts";
 import { HeadJournal } from "../ledger/headJournal.ts";
 import { KeptChild, spawnWorker, startDetached } from "./children.ts";
+import { sweepDeadScratch } from "./deadScratch.ts";
 import { exitCodes, log } from "./exit.ts";
 import { parseBytes, parseCount } from "./parse.ts";
 import { firstSignal } from "./signals.ts";
+import {
+  checkSpillDir,
+  memoryArguments,
+  spillDirOption,
+  spillLimitOption,
+} from "./spillOptions.ts";
 
 export const defaultPort = 6380;
 export const defaultObjectMemory = "4GiB";
@@ -28,7 +35,7 @@ interface StartOptions {
   cpus?: number;
   objectMemory: number;
   spillDir?: string;
-  spillLimit?: string;
+  spillLimit: number;
   stateDir?: string;
   joinFile?: string;
   detach?: boolean;
@@ -59,8 +66,8 @@ export function addStartCommand(program: Command): void {
         .argParser(parseBytes)
         .default(parseBytes(defaultObjectMemory), defaultObjectMemory),
     )
-    .option("--spill-dir <DIR>", "where objects would spill (this version keeps them in memory)")
-    .option("--spill-limit <SIZE>", "how much may spill (this version keeps objects in memory)")
+    .addOption(spillDirOption())
+    .addOption(spillLimitOption())
     .option(
       "--state-dir <DIR>",
       "where token and port are kept (default: in ~/.local/state/fascicle)",
@@ -70,20 +77,13 @@ export function addStartCommand(program: Command): void {
     .action(async (options: StartOptions) => {
       if (!options.head)
         throw new UsageError("`runtime start` starts a head: say `runtime start --head`.");
-      noteSpillOptions(options);
+      await sweepDeadScratch();
+      await checkSpillDir(options.spillDir);
       const stateDirectory = new StateDirectory(options.stateDir);
       process.exitCode = options.detach
         ? await detach(stateDirectory)
         : await serve(options, stateDirectory);
     });
-}
-
-/** Says once that spilling is not there yet. */
-export function noteSpillOptions(options: { spillDir?: string; spillLimit?: string }): void {
-  if (options.spillDir === undefined && options.spillLimit === undefined) return;
-  log.warn(
-    "this version keeps objects in memory and never spills: --spill-dir and --spill-limit have no effect yet",
-  );
 }
 
 async function serve(options: StartOptions, stateDirectory: StateDirectory): Promise<number> {
@@ -183,7 +183,7 @@ function ownWorker(options: StartOptions, port: number, token: string) {
     spawn: () =>
       spawnWorker({
         join: formatJoinString({ host, port, token }),
-        arguments: ["--cpus", slots, "--object-memory", String(options.objectMemory)],
+        arguments: ["--cpus", slots, ...memoryArguments(options)],
       }),
     // One that leaves in good order was asked to by somebody.
     isFinal: (code) => code === exitCodes.done,

@@ -1,10 +1,12 @@
 /** `runtime status`. */
-import type { ClusterStatus } from "@fascicle/transport";
+import { counted } from "@fascicle/core";
+import type { ClusterStatus, HostStatus } from "@fascicle/transport";
 import type { Command } from "commander";
 import { connect } from "../client/connect.ts";
 import { type KnownLedger, knownLedgers } from "../ledger/ledgerRegister.ts";
 import { readJoinString } from "./joinString.ts";
 import { formatBytes, formatSeconds, grouped } from "./parse.ts";
+import { table } from "./table.ts";
 
 interface StatusOptions {
   join?: string;
@@ -42,19 +44,21 @@ export function renderStatus(status: ClusterStatus): string {
   const lines = [
     `head    ${head.hostName}:${head.port}, up ${formatSeconds(head.uptimeSeconds)}, version ${head.version}`,
     `slots   ${slots.busy} of ${slots.total} busy`,
-    `memory  ${formatBytes(objects.bytes)} in ${objects.count} objects, ${formatBytes(status.spillBytes)} spilled`,
+    `memory  ${ofLimit(objects.bytes, objects.limitBytes)} in ${counted(objects.count, "object")}, ${formatBytes(status.spillBytes)} spilled`,
     "",
     ...table(
-      ["HOST", "PID", "SLOTS", "BUSY", "OBJECTS", "STATE"],
+      ["HOST", "PID", "SLOTS", "BUSY", "OBJECTS", "SPILLED", "STATE"],
       hosts.map((host) => [
         host.hostName,
         String(host.pid),
         String(host.slots),
         String(host.busySlots),
-        formatBytes(host.objectBytes),
+        ofLimit(host.objectBytes, host.objectLimitBytes),
+        spilledAt(host),
         host.state,
       ]),
     ),
+    ...renderWaits(hosts),
     "",
     ...table(
       [
@@ -74,9 +78,30 @@ export function renderStatus(status: ClusterStatus): string {
       ]),
     ),
   ];
+  for (const { job, waitsForDisk } of jobs) {
+    if (waitsForDisk !== undefined) lines.push(`waits, fit ${job}: ${waitsForDisk}`);
+  }
   if (hosts.length === 0) lines.push("no worker has joined: `runtime join` on a host starts one");
   if (jobs.length === 0) lines.push("no fit is running");
   return `${lines.join("\n")}\n`;
+}
+
+/** `7.5 MiB of 4.0 GiB`. */
+export const ofLimit = (bytes: number, limitBytes: number) =>
+  `${formatBytes(bytes)} of ${formatBytes(limitBytes)}`;
+
+/** What a worker has on disk, of what may be there. */
+export function spilledAt({ spill }: Pick<HostStatus, "spill">): string {
+  return spill === undefined ? "-" : ofLimit(spill.bytes, spill.limitBytes);
+}
+
+/** What waits for memory or for room on disk, and where; nothing where nothing does. */
+export function renderWaits(
+  hosts: readonly Pick<HostStatus, "hostName" | "pid" | "waitsFor">[],
+): string[] {
+  return hosts.flatMap(({ hostName, pid, waitsFor }) =>
+    waitsFor.map((sentence) => `waits on ${hostName} (pid ${pid}): ${sentence}`),
+  );
 }
 
 /** What fits that died have left on this host for --resume; nothing where there is none. */
@@ -86,17 +111,4 @@ export function renderLedgers(ledgers: readonly KnownLedger[]): string {
   const left = ledgers.length === 1 ? "1 ledger" : `${ledgers.length} ledgers`;
   const title = `${left} of fits that died here, ${formatBytes(bytes)}: --resume continues them, \`runtime gc --all\` removes them`;
   return `\n${[title, ...ledgers.map(({ path }) => `  ${path}`)].join("\n")}\n`;
-}
-
-/** Rows in columns; nothing where there is no row. */
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  if (rows.length === 0) return [];
-  const all = [header, ...rows];
-  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column].length)));
-  return all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]))
-      .join("  ")
-      .trimEnd(),
-  );
 }

@@ -1,16 +1,10 @@
 /** The cluster engine: a head leases the chunks to workers; signals go out in blocks, results come into place. */
 import { crc32 } from "node:zlib";
 import { type Range, RangeSet, voxelsOfChunks } from "@fascicle/core";
-import {
-  blockVoxelsFor,
-  bytesPerValue,
-  currentOwner,
-  outputRowBytes,
-  spansOfVoxels,
-} from "@fascicle/object-store";
+import { blockVoxelsFor, currentOwner, outputRowBytes, rowPieces } from "@fascicle/object-store";
 import {
   bulkFrameBytes,
-  encodeValue,
+  encodeKernelPayload,
   type JobSpec,
   newToken,
   type ToClient,
@@ -23,6 +17,9 @@ import { chunksToFit, type EngineReport, type EngineTask } from "./engine.ts";
 
 /** A fit without any worker is given up after this long, unless told otherwise. */
 export const defaultWaitSeconds = 30;
+
+/** The head hears this soon that results wait for room on disk, or do not any more. */
+const diskLookMs = 500;
 
 type JobMessage = Exclude<ToClient, { type: "statusReply" | "whyReply" }>;
 type ResultMessage = Extract<JobMessage, { type: "result" }>;
@@ -53,13 +50,14 @@ class ClusterFit {
   readonly #spec: JobSpec;
   /** Only we can take the fit up again: its name is no secret. */
   readonly #driver = { key: newToken(), owner: currentOwner() };
-  readonly #outputs: readonly Uint8Array[];
   /** Voxels whose values are in place. */
   readonly #stored = new RangeSet();
   /** Chunks that the task was not told of. */
   readonly #untold: RangeSet;
   readonly #blocksWanted: { agent: string; block: number; offset: number }[] = [];
   #isServing = false;
+  /** What the head was told of it. */
+  #toldDiskWait: string | undefined;
   #ended = false;
   #workers = { slots: 0, agents: 0, deferred: 0, physicalCores: 0 };
   #mostSlots = 0;
@@ -80,7 +78,6 @@ class ClusterFit {
     this.#cluster = cluster;
     this.#waitSeconds = waitSeconds;
     this.#spec = jobSpec(task);
-    this.#outputs = task.outputs.map((buffer) => new Uint8Array(buffer));
     const { voxelCount, chunkCount } = this.#spec;
     this.#untold = chunksToFit(task);
     for (const chunks of task.settled.ranges()) {
@@ -108,6 +105,7 @@ class ClusterFit {
       onBack: () => this.#attach(),
       onLost: (reason) => this.#headLost(reason),
     });
+    const looker = setInterval(() => this.#tellDiskWait(), diskLookMs);
     try {
       this.#submit();
       // A head that is away is waited for first.
@@ -117,6 +115,7 @@ class ClusterFit {
       return this.#report();
     } finally {
       this.#ended = true;
+      clearInterval(looker);
       this.#waitFor(undefined);
       signal?.removeEventListener("abort", onAbort);
       stopListening();
@@ -125,13 +124,22 @@ class ClusterFit {
 
   #submit(): void {
     const settled = this.#settledChunks();
-    const parameters = encodeValue(this.#task.model.kernel.parameters);
-    this.#cluster.send({ type: "submit", spec: this.#spec, settled, ...this.#driver }, parameters);
+    const { kernel, signals } = this.#task.model;
+    const payload = encodeKernelPayload({ parameters: kernel.parameters, origin: signals.origin });
+    this.#cluster.send({ type: "submit", spec: this.#spec, settled, ...this.#driver }, payload);
   }
 
   #attach(): void {
     const settled = this.#settledChunks();
     this.#cluster.send({ type: "attach", job: this.#spec.job, settled, ...this.#driver });
+  }
+
+  /** Those who ask the head why a fit stands still should hear of it. */
+  #tellDiskWait(): void {
+    const reason = this.#task.diskWait();
+    if (reason === this.#toldDiskWait) return;
+    this.#toldDiskWait = reason;
+    this.#cluster.send({ type: "diskWait", job: this.#spec.job, reason });
   }
 
   /** Chunks all of whose voxels are in place. */
@@ -142,6 +150,7 @@ class ClusterFit {
 
   /** The head may be started again: what is in place stays, and the fit goes on with it. */
   #headAway(reason: string): void {
+    this.#toldDiskWait = undefined;
     this.#blocksWanted.length = 0;
     this.#workers = { ...this.#workers, slots: 0, agents: 0, deferred: 0 };
     this.#task.progress.waitsFor = "head";
@@ -196,7 +205,7 @@ class ClusterFit {
         void this.#serveBlocks();
         return;
       case "result":
-        this.#store(message, payload);
+        void this.#store(message, payload).catch((error: Error) => this.#reject(error));
         return;
       case "progress":
         this.#firstMs ||= performance.now();
@@ -246,7 +255,11 @@ class ClusterFit {
     for (;;) {
       const wanted = this.#blocksWanted.shift();
       if (wanted === undefined || this.#ended) break;
-      await this.#sendBlock(wanted.agent, wanted.block, wanted.offset);
+      try {
+        await this.#sendBlock(wanted.agent, wanted.block, wanted.offset);
+      } catch (error) {
+        this.#reject(error as Error);
+      }
     }
     this.#isServing = false;
   }
@@ -254,25 +267,23 @@ class ClusterFit {
   async #sendBlock(agent: string, block: number, from: number): Promise<void> {
     const { signals } = this.#task.model;
     const { job } = this.#spec;
-    const rowBytes = signals.width * bytesPerValue[signals.dtype];
     const start = block * this.#spec.signals.blockVoxels;
     const end = Math.min(signals.voxelCount, start + this.#spec.signals.blockVoxels);
     let offset = 0;
-    for (const span of spansOfVoxels(rowBytes, signals.voxelsPerSlab, start, end)) {
-      for (let at = 0; at < span.bytes && !this.#ended; at += bulkFrameBytes) {
-        const bytes = Math.min(bulkFrameBytes, span.bytes - at);
-        const piece = new Uint8Array(signals.slabs[span.slab], span.offset + at, bytes);
+    for (const piece of await rowPieces(signals, start, end)) {
+      for (let at = 0; at < piece.length && !this.#ended; at += bulkFrameBytes) {
+        const part = piece.subarray(at, at + bulkFrameBytes);
         if (offset >= from) {
-          const crc = crc32(piece);
-          this.#cluster.send({ type: "block", agent, job, block, offset, crc }, piece);
+          const crc = crc32(part);
+          this.#cluster.send({ type: "block", agent, job, block, offset, crc }, part);
         }
-        offset += bytes;
+        offset += part.length;
         await this.#cluster.writable();
       }
     }
   }
 
-  #store(message: ResultMessage, payload: Uint8Array): void {
+  async #store(message: ResultMessage, payload: Uint8Array): Promise<void> {
     const { agent, job, epoch, voxels, completes, timings } = message;
     const begunMs = performance.now();
     this.#firstMs ||= begunMs;
@@ -283,12 +294,15 @@ class ClusterFit {
       return;
     }
     let offset = 0;
-    for (const [i, field] of this.#task.model.outputs.entries()) {
-      const rowBytes = outputRowBytes(field);
-      const bytes = (voxels.end - voxels.start) * rowBytes;
-      this.#outputs[i].set(payload.subarray(offset, offset + bytes), voxels.start * rowBytes);
-      offset += bytes;
-    }
+    const parts = this.#task.model.outputs.map((field) => {
+      const first = offset;
+      offset += (voxels.end - voxels.start) * outputRowBytes(field);
+      return payload.subarray(first, offset);
+    });
+    // In memory they are in place at once, and what came next must not come first.
+    const storing = this.#task.results.store(voxels, parts);
+    if (storing !== undefined) await storing;
+    if (this.#ended) return;
     this.#stored.add(voxels);
     this.#lastResultMs = performance.now();
     this.#seconds.copy += timings.copySeconds + (this.#lastResultMs - begunMs) / 1000;
@@ -315,12 +329,13 @@ class ClusterFit {
 function jobSpec({ model, chunkCount, workers, voxelTimeoutMs, priority }: EngineTask): JobSpec {
   const { signals, outputs, kernel } = model;
   const { width, dtype, voxelCount } = signals;
+  const blockVoxels = blockVoxelsFor(signals);
   return {
     job: newId(),
     model: model.name,
     voxelCount,
     chunkCount,
-    signals: { width, dtype, blockVoxels: blockVoxelsFor(width, dtype) },
+    signals: { width, dtype, blockVoxels },
     outputs: outputs.map((field) => ({
       name: field.name,
       width: field.width,

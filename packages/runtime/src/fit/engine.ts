@@ -1,12 +1,17 @@
 import { type ChunkedModel, type Range, RangeSet, voxelsOfChunks } from "@fascicle/core";
+import type { SlabPool } from "@fascicle/object-store";
 import type { ProgressMeter } from "./progress.ts";
+import type { Results } from "./results.ts";
 
-/** What an engine is given: a model, a number of chunks, and the memory to write into. */
+/** What an engine is given: a model, a number of chunks, and where the results go. */
 export interface EngineTask {
   readonly model: ChunkedModel;
   readonly chunkCount: number;
-  /** Whole outputs, in the order of `model.outputs`. */
-  readonly outputs: readonly SharedArrayBuffer[];
+  readonly results: Results;
+  /** For the pages of signals and results that are not in memory as a whole. */
+  readonly pageMemory: SlabPool;
+  /** Why results wait for room on disk now, in words that follow "since"; undefined where they do not. */
+  readonly diskWait: () => string | undefined;
   /** Threads, or slots of a cluster at most; undefined is all there are. */
   readonly workers: number | undefined;
   readonly signal: AbortSignal | undefined;
@@ -15,9 +20,9 @@ export interface EngineTask {
   readonly progress: ProgressMeter;
   /** Higher goes first on a cluster. */
   readonly priority: number | undefined;
-  /** Chunks whose rows are in `outputs` already: they are not fitted again. */
+  /** Chunks whose rows are in place already: they are not fitted again. */
   readonly settled: RangeSet;
-  /** Told of chunks as their rows in `outputs` become final, each at most once. */
+  /** Told of chunks as their rows become final, each at most once. */
   readonly onSettled: (chunks: Range) => void;
 }
 

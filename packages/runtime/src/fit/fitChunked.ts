@@ -6,10 +6,11 @@ import {
   type FittedMaps,
   type Range,
   RangeSet,
+  statusOutput,
   voxelsOfChunks,
   whyNotChunks,
 } from "@fascicle/core";
-import { allocateOutputs, outputView, SlabAllocator } from "@fascicle/object-store";
+import type { SlabPool } from "@fascicle/object-store";
 import { usableCores } from "@fascicle/worker";
 import { type Cluster, currentCluster } from "../client/connect.ts";
 import { abortReason, UsageError } from "../errors.ts";
@@ -19,9 +20,15 @@ import { wholeChunks } from "../ledger/wholeChunks.ts";
 import { chooseChunks, measureVoxel, unmeasuredVoxelSeconds } from "./autoChunks.ts";
 import { clusterEngine } from "./cluster.ts";
 import { type Engine, voxelsSettled } from "./engine.ts";
+import { fitHasEnded, forgetEndedFits } from "./fitMemory.ts";
 import { localEngine } from "./local.ts";
+import { chunksThatFit } from "./pagedModel.ts";
+import { borrowPageMemory, returnPageMemory } from "./pageMemory.ts";
 import { type FitProgress, ProgressMeter } from "./progress.ts";
 import { type EngineName, makeReceipt, type Receipt } from "./receipt.ts";
+import type { Results } from "./results.ts";
+import { resultsFor } from "./resultsFor.ts";
+import type { Scratch } from "./scratch.ts";
 import { serialEngine } from "./serial.ts";
 
 export interface FitOptions {
@@ -51,8 +58,13 @@ export interface FitOptions {
   readonly voxelTimeoutSeconds?: number;
   /** Of fits at the same time, those of higher priority go first, those of one share. From -1000 to 1000, default 0. */
   readonly priority?: number;
-  /** Bytes of object memory for the results. */
+  /**
+   * Bytes of shared memory for the results, and for the pages of signals that are on disk. Results that do not fit go
+   * to `scratch`; `maps.NAME.read(start, end)` gives them then, and `saveMaps` writes them. Default: what they need.
+   */
   readonly objectMemoryBytes?: number;
+  /** Room on disk for results that do not fit; whoever made it removes it when the maps are saved. */
+  readonly scratch?: Scratch;
 }
 
 /** A timer holds no more than this. */
@@ -70,6 +82,8 @@ export type FitResult<M extends ChunkedModel = ChunkedModel> = {
   /** How each voxel ended (0 fitted; see `VoxelStatus`). */
   readonly status: Uint8Array;
   readonly receipt: Receipt;
+  /** Gives back what the results have on disk; they cannot be read after that. What is in memory stays. */
+  release(): Promise<void>;
 } & ExtrasOf<M>;
 
 const embedded: Readonly<Record<Exclude<EngineName, "cluster">, Engine>> = {
@@ -114,8 +128,12 @@ export async function fitOnLedger<M extends ChunkedModel, T>(
   // Before the ledger is touched: whoever mistypes an option must not lose it.
   checkOptions(model, nChunks, options);
   const { voxelTimeoutSeconds } = options;
-  const ledger = await FitLedger.open(model, { voxelTimeoutSeconds, ...place });
-  const work = async () => finish(await fit(model, nChunks, options, ledger));
+  const lost = new AbortController();
+  const onResultsLost = (error: Error) => lost.abort(error);
+  const ledger = await FitLedger.open(model, { voxelTimeoutSeconds, onResultsLost, ...place });
+  // Whoever learns in the midst of a fit that its first results are gone does not do the rest of it.
+  const signal = AbortSignal.any([lost.signal, ...(options.signal ? [options.signal] : [])]);
+  const work = async () => finish(await fit(model, nChunks, { ...options, signal }, ledger));
   return ledger.during(work, options.signal);
 }
 
@@ -125,32 +143,82 @@ async function fit<M extends ChunkedModel>(
   options: FitOptions,
   ledger: FitLedger | undefined,
 ): Promise<FitResult<M>> {
-  const { signal, workers } = options;
+  const { workers } = options;
   const begunMs = performance.now();
   const cluster = options.cluster ?? currentCluster();
   const engine = options.engine ?? (cluster === undefined ? "local" : "cluster");
   const voxelTimeoutMs = timeoutMs(options.voxelTimeoutSeconds, engine);
   const voxels = model.signals.voxelCount;
   const isMeasured = voxelTimeoutMs === undefined;
+  forgetEndedFits();
+  const { results, pageBytes } = resultsFor(model, options);
   const chunks =
     nChunks === "auto"
-      ? (ledger?.chunkCount ?? (await autoChunks(model, engine, workers, isMeasured)))
+      ? (ledger?.chunkCount ??
+        chunksThatFit(
+          model,
+          results,
+          pageBytes,
+          await autoChunks(model, engine, workers, isMeasured),
+        ))
       : nChunks;
-  const memory = new SlabAllocator(options.objectMemoryBytes);
-  const outputs = allocateOutputs(model.outputs, voxels, (bytes) => memory.allocate(bytes));
   const progress = new ProgressMeter(voxels, options.onProgress);
-  const found = (await ledger?.begin(outputs, chunks, signal)) ?? new RangeSet();
+  const pageMemory = borrowPageMemory(pageBytes);
+  try {
+    return await fitInto(model, chunks, options, {
+      engine,
+      cluster,
+      ledger,
+      results,
+      pageMemory,
+      progress,
+      begunMs,
+      voxelTimeoutMs,
+    });
+  } catch (error) {
+    await results.release();
+    throw error;
+  } finally {
+    returnPageMemory(pageMemory);
+    fitHasEnded([...model.signals.slabs, ...(results.buffers ?? [])]);
+  }
+}
+
+/** What a fit runs with, once all of that is decided. */
+interface FitParts {
+  readonly engine: EngineName;
+  readonly cluster: Cluster | undefined;
+  readonly ledger: FitLedger | undefined;
+  readonly results: Results;
+  readonly pageMemory: SlabPool;
+  readonly progress: ProgressMeter;
+  readonly begunMs: number;
+  readonly voxelTimeoutMs: number | undefined;
+}
+
+async function fitInto<M extends ChunkedModel>(
+  model: M,
+  chunks: number,
+  options: FitOptions,
+  parts: FitParts,
+): Promise<FitResult<M>> {
+  const { engine, cluster, ledger, results, begunMs } = parts;
+  const { signal, workers } = options;
+  const voxels = model.signals.voxelCount;
+  const found = (await ledger?.begin(results, chunks, signal)) ?? new RangeSet();
   const settled = wholeChunks(voxels, chunks, found);
   const onSettled = (range: Range) => ledger?.settled(voxelsOfChunks(voxels, chunks, range));
   const task = {
     model,
     chunkCount: chunks,
-    outputs,
+    results,
+    pageMemory: parts.pageMemory,
+    diskWait: () => options.scratch?.waitsSince,
     workers,
     signal,
-    voxelTimeoutMs,
+    voxelTimeoutMs: parts.voxelTimeoutMs,
     priority: options.priority,
-    progress,
+    progress: parts.progress,
     settled,
     onSettled,
   };
@@ -159,13 +227,17 @@ async function fit<M extends ChunkedModel>(
       ? await clusterEngine(task, cluster, options.waitSeconds)
       : await embedded[engine](task);
   await ledger?.complete();
-  const maps = mapsOver(model, outputs);
-  const status = (maps.status?.data ?? new Uint8Array(voxels)) as Uint8Array;
+  const fields = model.outputs.map(({ name }, i) => [name, results.field(i)] as const);
+  const maps = Object.fromEntries(fields);
+  const status = await statusOf(model, results);
   const totalSeconds = (performance.now() - begunMs) / 1000;
   const resumed = { chunksResumed: settled.size, voxelsResumed: voxelsSettled(task) };
-  const ended = { model, engine, report, voxels, chunks, totalSeconds, status };
+  const spill = options.scratch?.use ?? { peakBytes: 0, seconds: 0 };
+  const ended = { model, engine, report, voxels, chunks, totalSeconds, status, spill };
   const receipt = makeReceipt({ ...ended, ...resumed });
-  return Object.assign({ model, maps, status, receipt }, model.extend?.({ maps })) as FitResult<M>;
+  const release = () => results.release();
+  const fitted = { model, maps, status, receipt, release };
+  return Object.assign(fitted, model.extend?.({ maps })) as FitResult<M>;
 }
 
 function checkOptions(
@@ -220,11 +292,10 @@ function timeoutMs(seconds: number | undefined, engine: EngineName): number | un
   return seconds * 1000;
 }
 
-function mapsOver(model: ChunkedModel, outputs: readonly SharedArrayBuffer[]) {
-  const maps: Record<string, FittedField> = {};
-  for (const [i, { name, width, dtype, units }] of model.outputs.entries()) {
-    const data = outputView(dtype, outputs[i]);
-    maps[name] = { data, shape: [model.signals.voxelCount, width], units };
-  }
-  return maps;
+/** How each voxel ended; one byte for each, so in memory wherever the other results are. */
+async function statusOf(model: ChunkedModel, results: Results): Promise<Uint8Array> {
+  const output = statusOutput(model.outputs);
+  const { voxelCount } = model.signals;
+  if (output < 0) return new Uint8Array(voxelCount);
+  return results.rows(output, { start: 0, end: voxelCount });
 }

@@ -1,5 +1,5 @@
 /** The local engine: threads in this process that draw chunks from shared memory and write into place. */
-import { RangeSet } from "@fascicle/core";
+import { type Range, RangeSet } from "@fascicle/core";
 import { boardBytes, ChunkBoard, physicalCores, ThreadPool, usableCores } from "@fascicle/worker";
 import { v7 as newId } from "uuid";
 import { abortReason, FitError, sentence } from "../errors.ts";
@@ -11,6 +11,8 @@ import {
   voxelsSettled,
 } from "./engine.ts";
 import { kernelModuleUrl } from "./kernelModules.ts";
+import { LocalPages } from "./localPages.ts";
+import { pagedModel } from "./pagedModel.ts";
 
 const progressIntervalMs = 100;
 
@@ -24,6 +26,11 @@ export async function endLocalThreads(): Promise<void> {
   await ending?.end();
 }
 
+/** Nothing will lie in this slab any more. */
+export function forgetSlab(slab: number): void {
+  pool?.dropSlab(slab);
+}
+
 export const localEngine: Engine = async (task) => {
   const { model, chunkCount, signal, progress, settled, onSettled } = task;
   pool ??= new ThreadPool();
@@ -31,7 +38,7 @@ export const localEngine: Engine = async (task) => {
   const workers = Math.min(task.workers ?? usableCores(), chunkCount);
   const memory = new SharedArrayBuffer(boardBytes(chunkCount));
   const board = new ChunkBoard(memory);
-  const spec = threadJob(task, memory);
+  const job = newId();
   const done = new RangeSet(...settled.ranges());
   const voxelsBefore = voxelsSettled(task);
   const begunMs = performance.now();
@@ -39,13 +46,14 @@ export const localEngine: Engine = async (task) => {
   let lastReceiptMs = begunMs;
   let computeSeconds = 0;
   let onAbort: (() => void) | undefined;
+  let isOpen = false;
   const reporter = setInterval(() => {
     if (firstMs === 0 && board.voxelsDone > 0) firstMs = performance.now();
     progress.update(voxelsBefore + board.voxelsDone, workers);
   }, progressIntervalMs);
+  let pages: LocalPages | undefined;
   let retried = 0;
   try {
-    for (const { start, end } of chunksToFit(task).ranges()) board.makeReady(start, end);
     await new Promise<void>((resolve, reject) => {
       onAbort = () => reject(abortReason(signal!));
       signal?.addEventListener("abort", onAbort, { once: true });
@@ -55,26 +63,39 @@ export const localEngine: Engine = async (task) => {
         resolve();
         return;
       }
-      threads.open(spec, workers, {
+      const inPlace = (chunks: Range) => {
+        if (done.add(chunks) > 0) onSettled(chunks);
+        if (done.size === chunkCount) resolve();
+      };
+      pages = LocalPages.of(task, job, threads, board, {
+        ready: ({ start, end }) => {
+          board.makeReady(start, end);
+          if (isOpen) threads.go(job);
+        },
+        inPlace,
+        failed: (error) => reject(pageFailure(model.name, error)),
+      });
+      pages.want(chunksToFit(task));
+      threads.open(threadJob(task, job, memory, pages), workers, {
         onReceipt: (ranges, seconds, isCareful) => {
           firstMs ||= performance.now();
           lastReceiptMs = performance.now();
           if (!isCareful) computeSeconds += seconds;
           for (let i = 0; i < ranges.length; i += 2) {
-            const chunks = { start: ranges[i], end: ranges[i + 1] };
-            if (done.add(chunks) > 0) onSettled(chunks);
+            pages!.fitted({ start: ranges[i], end: ranges[i + 1] });
           }
-          if (done.size === chunkCount) resolve();
         },
         onIdle: () => {},
         onFailed: (chunk, reason) => reject(new FitError(failure(model.name, chunk, reason))),
       });
+      isOpen = true;
     });
   } finally {
     if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
     clearInterval(reporter);
-    retried = threads.retriedOf(spec.job);
-    await threads.close(spec.job);
+    retried = threads.retriedOf(job);
+    await threads.close(job);
+    await pages?.close(done.size === chunkCount);
   }
   progress.update(model.signals.voxelCount, workers);
   const report: EngineReport = {
@@ -89,16 +110,15 @@ export const localEngine: Engine = async (task) => {
   return report;
 };
 
-function threadJob(task: EngineTask, board: SharedArrayBuffer) {
-  const { model, outputs, voxelTimeoutMs, priority } = task;
+function threadJob(task: EngineTask, job: string, board: SharedArrayBuffer, pages: LocalPages) {
+  const { model, results, voxelTimeoutMs, priority } = task;
   return {
-    job: newId(),
+    job,
     moduleUrl: kernelModuleUrl(model.kernel.module),
     kernelName: model.kernel.name,
     parameters: model.kernel.parameters,
     voxelCount: model.signals.voxelCount,
-    signals: model.signals,
-    outputs: model.outputs.map((field, i) => ({ ...field, buffer: outputs[i] })),
+    ...pagedModel(model, results, pages.tables),
     board,
     voxelTimeoutMs,
     priority,
@@ -108,4 +128,10 @@ function threadJob(task: EngineTask, board: SharedArrayBuffer) {
 function failure(model: string, chunk: number, reason: string): string {
   const what = chunk < 0 ? "could not begin" : "failed";
   return `The ${model} fit ${what}: ${sentence(reason)}`;
+}
+
+/** Memory and disk say what to do by themselves. */
+function pageFailure(model: string, error: Error): Error {
+  if ("code" in error && typeof error.code === "string") return error;
+  return new FitError(failure(model, 0, error.message), { cause: error });
 }

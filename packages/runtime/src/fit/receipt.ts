@@ -28,7 +28,7 @@ export interface Receipt {
    * over workers; `queue` is from the start to the first voxel fitted, `tail` from the last chunk to its result in
    * place; `idle` is what is left of `workers * total`. Chunks with voxels that crash their thread or overrun their
    * time run again in processes of their own: in a local fit that is in no time but `total`, on a cluster it counts as
-   * `compute`. `spill` is 0: this version does not spill.
+   * `compute`. `spill` is the time that this process wrote to and read from its spill directory.
    */
   readonly seconds: {
     readonly total: number;
@@ -65,6 +65,7 @@ export interface ReceiptInput {
   readonly chunksResumed: number;
   readonly voxelsResumed: number;
   readonly totalSeconds: number;
+  readonly spill: { readonly peakBytes: number; readonly seconds: number };
   readonly status: ArrayLike<number> | undefined;
 }
 
@@ -91,14 +92,14 @@ export function makeReceipt(input: ReceiptInput): Receipt {
       compute: rounded(report.computeSeconds),
       copy: rounded(report.copySeconds),
       queue: rounded(report.queueSeconds),
-      spill: 0,
+      spill: rounded(input.spill.seconds),
       tail: rounded(report.tailSeconds),
       idle: rounded(idle),
     },
     efficiency: rounded(available > 0 ? Math.min(1, report.computeSeconds / available) : 0),
     voxelsPerSecond: Math.round((input.voxels - input.voxelsResumed) / totalSeconds),
     attempts: report.attempts,
-    peakBytes: { memory: process.resourceUsage().maxRSS * 1024, spill: 0 },
+    peakBytes: { memory: process.resourceUsage().maxRSS * 1024, spill: input.spill.peakBytes },
     // Only the ledger is on disk while a fit runs, and it goes when the maps are in place.
     bytesLeft: 0,
     voxelsByStatus: countStatuses(input.status ?? []),

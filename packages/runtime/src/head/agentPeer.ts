@@ -5,6 +5,7 @@ import { type FromAgent, readFromAgent, type Session } from "@fascicle/transport
 import type { Desk } from "./desk.ts";
 import type { HeadJob } from "./jobs.ts";
 import { ProcessWatch } from "./processWatch.ts";
+import { nothingInMemory } from "./status.ts";
 
 type Hello = Extract<FromAgent, { type: "hello" }>;
 type Result = Extract<FromAgent, { type: "result" }>;
@@ -58,12 +59,12 @@ export class AgentPeer {
       host,
       key: hello.key,
       busySlots: new Map(),
-      objectBytes: 0,
-      objects: 0,
+      memory: nothingInMemory,
     };
     agents.set(host.agent, record);
     this.#desk.names.add(host.agent, host.hostName, host.pid);
     if (replaces !== undefined) this.#replace(replaces);
+    this.#desk.transfers.joined(host.agent, this.#remote, hello.dataAddress);
     const news = hello.replaces === undefined ? "joined" : "is back";
     log(`${this.#name} at ${this.#remote} ${news} with ${counted(host.slots, "slot")}`);
     const { agent, slots, objectMemoryBytes: memoryBytes } = host;
@@ -82,6 +83,7 @@ export class AgentPeer {
     const session = agents.get(earlier)?.session;
     agents.delete(earlier);
     for (const job of jobs.values()) job.agentLeft(earlier);
+    this.#desk.transfers.left(earlier);
     session?.terminate("the worker is back under another name");
   }
 
@@ -107,6 +109,7 @@ export class AgentPeer {
     if (agent === undefined || agents.get(agent)?.session !== this.#session) return;
     agents.delete(agent);
     for (const job of jobs.values()) job.agentLeft(agent);
+    this.#desk.transfers.left(agent);
     log(`${this.#name} left: ${reason}`);
     this.#desk.apply({ type: "AgentLeft", agent, isDeath: !isGoodbye });
     this.#desk.tellWorkers();
@@ -118,9 +121,8 @@ export class AgentPeer {
       return;
     }
     if (message.type === "memory") {
-      const record = this.#desk.agents.get(agent)!;
-      record.objectBytes = message.objectBytes;
-      record.objects = message.objects;
+      const { type: _, ...memory } = message;
+      this.#desk.agents.get(agent)!.memory = memory;
       return;
     }
     const job = this.#desk.jobs.get(message.job);
@@ -142,8 +144,13 @@ export class AgentPeer {
         return;
       case "blockWanted":
         if (this.#epochOf(agent, message.job) === undefined) return;
-        job.blocks.want(agent, message.block);
-        toClient(job, { ...message, agent, offset: 0 });
+        this.#desk.transfers.wanted(agent, job, message.block);
+        return;
+      case "blockHere":
+      case "blockGone":
+      case "blockMissed":
+        if (this.#epochOf(agent, message.job) === undefined) return;
+        this.#desk.transfers.heard(agent, job, message);
         return;
       case "result":
         if (this.#isResultExpected(agent, job, message, payload.length)) {
@@ -168,6 +175,7 @@ export class AgentPeer {
       }
       case "deferred":
         job.agentLeft(agent);
+        this.#desk.transfers.partEnded(agent, message.job);
         apply({ ...message, type: "JobDeferred", agent });
         tellWorkers();
         return;

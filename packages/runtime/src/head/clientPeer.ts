@@ -92,7 +92,7 @@ export class ClientPeer {
 
   #aboutJob(
     job: HeadJob,
-    message: Extract<FromClient, { type: "cancel" | "block" | "damaged" | "stored" }>,
+    message: Extract<FromClient, { type: "cancel" | "block" | "damaged" | "stored" | "diskWait" }>,
     payload: Uint8Array,
   ): void {
     const { apply, toAgent, log, tellWorkers, state } = this.#desk;
@@ -104,7 +104,10 @@ export class ClientPeer {
         return;
       case "block": {
         const { agent, ...block } = message;
-        if (job.blocks.deliver(agent, block.block, payload.length)) toAgent(agent, block, payload);
+        const { length } = payload;
+        const { isNext, isLast } = job.blocks.deliver(agent, block.block, block.offset, length);
+        if (isNext) toAgent(agent, block, payload);
+        if (isLast) this.#desk.transfers.delivered(agent, { job: id, block: block.block });
         return;
       }
       case "damaged": {
@@ -116,6 +119,9 @@ export class ClientPeer {
         tellWorkers();
         return;
       }
+      case "diskWait":
+        job.diskWait = message.reason;
+        return;
       case "stored":
         this.#stored(job, message);
     }
@@ -138,7 +144,8 @@ export class ClientPeer {
       return;
     }
     if (spec.chunkCount > spec.voxelCount) throw new Error("a fit has more chunks than voxels");
-    if (spec.signals.blockVoxels !== blockVoxelsFor(spec.signals.width, spec.signals.dtype)) {
+    const { voxelCount, signals } = spec;
+    if (signals.blockVoxels !== blockVoxelsFor({ voxelCount, ...signals })) {
       throw new Error("a fit cuts its signals into other blocks than ours");
     }
     checkInside(spec, settled);
@@ -172,6 +179,8 @@ export class ClientPeer {
     if (job.clientNumber > this.#number) return;
     job.client = this.#session;
     job.clientNumber = this.#number;
+    // If it still waits for its disk, it says so again.
+    job.diskWait = undefined;
     this.#desk.log(`the driver of fit ${id} is back`);
     this.#desk.apply({ type: "DriverBack", job: id, settled });
     // What it was asked for and had not sent is asked for again.

@@ -4,6 +4,7 @@ import type { ToAgent, ToClient } from "@fascicle/transport";
 import type { WorkerNames } from "./explain.ts";
 import type { HeadJob } from "./jobs.ts";
 import type { AgentRecord } from "./status.ts";
+import type { Transfers } from "./transfers.ts";
 
 /** An event without its time. */
 export type Untimed<E> = E extends HeadEvent ? Omit<E, "nowMs"> : never;
@@ -13,6 +14,7 @@ export interface Desk {
   readonly agents: Map<string, AgentRecord>;
   readonly jobs: Map<string, HeadJob>;
   readonly names: WorkerNames;
+  readonly transfers: Transfers;
   /** Tells the scheduler, and carries out what it wants. */
   apply(event: Untimed<HeadEvent>): void;
   toAgent(agent: string, message: ToAgent, payload?: Uint8Array): void;

@@ -5,15 +5,22 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
+import {
+  currentOwner,
+  type Owner,
+  removeIfEmpty,
+  stateHome,
+  stateOfOwner,
+} from "@fascicle/object-store";
 import { ConnectError } from "@fascicle/transport";
 import { missingFolder, UsageError, whyNotFile } from "../errors.ts";
+
+export { removeIfEmpty, stateHome };
 
 /** A head or a worker that runs. */
 export interface ProcessRecord {
@@ -21,12 +28,6 @@ export interface ProcessRecord {
   readonly owner: Owner;
   /** Join string of the head: its own, or the one a worker joined. */
   readonly join: string;
-}
-
-/** `$XDG_STATE_HOME/fascicle`, by default `~/.local/state/fascicle`. */
-export function stateHome(): string {
-  const base = process.env.XDG_STATE_HOME || join(homedir(), ".local", "state");
-  return join(base, "fascicle");
 }
 
 const processFolder = () => join(stateHome(), "processes");
@@ -79,15 +80,6 @@ function enter(path: string, text: string, attempts: number): void {
   }
 }
 
-/** Removes a directory if nothing is in it. */
-export function removeIfEmpty(path: string): void {
-  try {
-    rmdirSync(path);
-  } catch {
-    // Something is in it, or it is gone already: either is fine.
-  }
-}
-
 /** The live processes of this user on this host; entries of dead ones are swept. */
 export function listProcesses(): ProcessRecord[] {
   const folder = processFolder();
@@ -99,6 +91,7 @@ export function listProcesses(): ProcessRecord[] {
     if (state === "alive") records.push(record!);
     else if (state === "dead") rmSync(path, { force: true, recursive: true });
   }
+  removeUnfinished(folder);
   if (records.length === 0) {
     removeIfEmpty(folder);
     removeIfEmpty(stateHome());
@@ -106,10 +99,26 @@ export function listProcesses(): ProcessRecord[] {
   return records;
 }
 
+/** What a process that was killed while it wrote its entry left: nobody writes that long. */
+function removeUnfinished(folder: string): void {
+  for (const name of namesIn(folder)) {
+    const path = join(folder, name);
+    if (!name.endsWith(".tmp")) continue;
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (Date.now() - (stats?.mtimeMs ?? 0) > unfinishedEntryMs) rmSync(path, { force: true });
+  }
+}
+
+/** An entry that is being written is not older than this. */
+const unfinishedEntryMs = 60_000;
+
 function entriesOf(folder: string): string[] {
+  return namesIn(folder).filter((name) => name.endsWith(".json"));
+}
+
+function namesIn(folder: string): string[] {
   try {
-    const names = readdirSync(folder);
-    return names.filter((name) => name.endsWith(".json")).sort();
+    return readdirSync(folder).sort();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
@@ -127,14 +136,19 @@ function readRecord(path: string): ProcessRecord | undefined {
   }
 }
 
-/** RUNTIME_JOIN, else the join string of the last head that this user started on this host. Throws where there is none. */
-export function requireJoinString(): string {
+/** RUNTIME_JOIN, else the join string of the last head that this user started on this host; undefined where there is none. */
+export function findJoinString(): string | undefined {
   const given = process.env.RUNTIME_JOIN?.trim();
   if (given) return given;
-  const own = listProcesses().findLast((record) => record.kind === "head")?.join;
-  if (own !== undefined) return own;
+  return listProcesses().findLast((record) => record.kind === "head")?.join;
+}
+
+/** The same. Throws where there is none. */
+export function requireJoinString(): string {
+  const found = findJoinString();
+  if (found !== undefined) return found;
   throw new ConnectError(
-    "No head of yours runs on this host, and there is no join string (argument, --join-file, RUNTIME_JOIN): start a head with `runtime start --head`.",
+    "No head of yours runs on this host, and no join string was given (--join, --join-file, RUNTIME_JOIN): start a head with `runtime start --head`.",
     false,
   );
 }

@@ -2,6 +2,8 @@
 import { explain, type HeadState } from "@fascicle/core";
 import type { Explanation } from "@fascicle/transport";
 import type { HeadJob } from "./jobs.ts";
+import { type MemoryWait, memoryWaits, waitsForDisk } from "./memoryWaits.ts";
+import type { AgentRecord } from "./status.ts";
 
 /** The names of workers, of those that left as well: stories tell of them. */
 export class WorkerNames {
@@ -35,10 +37,14 @@ export class WorkerNames {
 /** A question is answered with so many explanations at most. */
 const explanationsLimit = 100;
 
-/** @param epochMs what the scheduler's clock shows as 0, in milliseconds since 1970. */
+/** So many workers or fits of which something waits for memory are named in one answer. */
+const waitsNamed = 5;
+
+/** @param agents what workers said of their memory. @param epochMs what the scheduler's clock shows as 0, in milliseconds since 1970. */
 export function explanations(
   state: HeadState,
   jobs: ReadonlyMap<string, HeadJob>,
+  agents: ReadonlyMap<string, AgentRecord>,
   names: WorkerNames,
   clock: { readonly nowMs: number; readonly epochMs: number },
   name: string | undefined,
@@ -50,10 +56,44 @@ export function explanations(
     kind: kind === "job" ? "fit" : kind,
     id,
     name: kind === "job" ? (jobs.get(id)?.spec.model ?? "") : names.nameOf(id),
-    sentence: names.inWords(sentence),
+    sentence: [
+      names.inWords(sentence),
+      ...diskWords(kind === "job" ? jobs.get(id) : undefined),
+      ...memoryWords(kind, id, agents, names),
+    ].join(" "),
     story: story.map(({ nowMs, text }) => ({
       atMs: clock.epochMs + nowMs,
       text: names.inWords(text),
     })),
   }));
+}
+
+function diskWords(job: HeadJob | undefined): string[] {
+  const sentence = job && waitsForDisk(job);
+  return sentence === undefined ? [] : [sentence];
+}
+
+/** What of a fit, or at a worker, waits for memory or for room on disk. */
+function memoryWords(
+  kind: "job" | "worker" | "actor",
+  id: string,
+  agents: ReadonlyMap<string, AgentRecord>,
+  names: WorkerNames,
+): string[] {
+  const own = agents.get(id);
+  if (kind === "worker") return own === undefined ? [] : some(memoryWaits(own));
+  if (kind === "actor") return [];
+  const waits = [...agents].flatMap(([agent, record]) => {
+    return memoryWaits(record, id).map((wait) => ({
+      ...wait,
+      sentence: `On ${names.nameOf(agent)}: ${wait.sentence}`,
+    }));
+  });
+  return some(waits);
+}
+
+function some(waits: readonly MemoryWait[]): string[] {
+  const left = waits.length - waitsNamed;
+  const named = waits.slice(0, waitsNamed).map(({ sentence }) => sentence);
+  return left > 0 ? [...named, `And so with ${left} more.`] : named;
 }

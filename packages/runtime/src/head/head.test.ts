@@ -18,7 +18,11 @@ const spec = {
   model: "sums",
   voxelCount: 100,
   chunkCount: 10,
-  signals: { width: 2, dtype: "float32", blockVoxels: blockVoxelsFor(2, "float32") },
+  signals: {
+    width: 2,
+    dtype: "float32",
+    blockVoxels: blockVoxelsFor({ voxelCount: 100, width: 2, dtype: "float32" }),
+  },
   outputs: [{ name: "sum", width: 1, dtype: "float64", units: "1" }],
   kernel: { module: "m", name: "sums", hash: "h" },
 };

@@ -32,6 +32,7 @@ import type { Desk, Untimed } from "./desk.ts";
 import { explanations, WorkerNames } from "./explain.ts";
 import { HeadJob, requestOf } from "./jobs.ts";
 import { type AgentRecord, clusterStatus, workersOf } from "./status.ts";
+import { Transfers } from "./transfers.ts";
 
 /** The scheduler is told of the time this often. */
 const tickMs = 250;
@@ -57,6 +58,7 @@ export class Head implements Desk {
   readonly #sessions = new Set<Session>();
   #clients = 0;
   readonly names = new WorkerNames();
+  readonly transfers = new Transfers(this);
   readonly #startedMs = Date.now();
   readonly #ticker: NodeJS.Timeout;
   #server: Server | undefined;
@@ -128,7 +130,7 @@ export class Head implements Desk {
     }
     const nowMs = performance.now();
     const clock = { nowMs, epochMs: Date.now() - nowMs };
-    const told = explanations(this.state, this.jobs, this.names, clock, message.name);
+    const told = explanations(this.state, this.jobs, this.agents, this.names, clock, message.name);
     session.send({ type: "whyReply", request, explanations: told });
   }
 
@@ -168,6 +170,8 @@ export class Head implements Desk {
       case "CloseJob":
         this.agents.get(effect.agent)?.busySlots.delete(effect.job);
         job.agentLeft(effect.agent);
+        this.transfers.partEnded(effect.agent, effect.job);
+        this.agents.get(effect.agent)?.session.dropBulk(effect.job);
         this.toAgent(effect.agent, { ...effect, type: "close" });
         return;
       case "ConfirmSettled":
@@ -194,22 +198,32 @@ export class Head implements Desk {
     const share = Math.ceil(resultWindowsBytes / this.agents.size);
     const windowBytes = Math.min(resultWindowBytes, share);
     job.windows.grant(effect.agent, windowBytes);
+    // Pieces of blocks that an earlier opening asked for.
+    this.agents.get(effect.agent)?.session.dropBulk(effect.job);
     this.toAgent(effect.agent, { ...effect, type: "open", spec, windowBytes }, parameters);
   }
 
   #ended(job: HeadJob, message: ToClient): void {
     this.jobs.delete(job.spec.job);
+    this.transfers.jobEnded(job.spec.job);
     this.#options.journal?.ended(job.spec.job);
     this.toClient(job, message);
     this.tellWorkers();
   }
 
+  /** Leases and the like do not wait behind signals. */
   toAgent = (agent: string, message: ToAgent, payload?: Uint8Array): void => {
-    this.agents.get(agent)?.session.send(message, payload);
+    const session = this.agents.get(agent)?.session;
+    if (message.type === "block" && payload !== undefined) {
+      session?.sendBulk(message, payload, message.job);
+    } else session?.send(message, payload);
   };
 
+  /** What is wanted of a driver, and the like, does not wait behind results. */
   toClient = (job: HeadJob, message: ToClient, payload?: Uint8Array): void => {
-    job.client?.send(message, payload);
+    if (message.type === "result" && payload !== undefined) {
+      job.client?.sendBulk(message, payload, message.job);
+    } else job.client?.send(message, payload);
   };
 
   tellWorkers = (): void => {

@@ -3,6 +3,7 @@ import { type JobState, type MapRequest, type Range, voxelsOfChunks } from "@fas
 import type { ClusterStatus, JobSpec, Session } from "@fascicle/transport";
 import { memoryNeeded } from "@fascicle/worker";
 import { BlockLedger } from "./blockLedger.ts";
+import { waitsForDisk } from "./memoryWaits.ts";
 import { ResultWindows } from "./resultWindows.ts";
 
 /** The scheduler's entry for a fit. */
@@ -24,6 +25,8 @@ export class HeadJob {
   readonly submittedMs = Date.now();
   readonly blocks: BlockLedger;
   readonly windows: ResultWindows;
+  /** Why its results wait for room on its driver's disk, in words that follow "since". */
+  diskWait: string | undefined;
   #workersTold = "";
   readonly #voxelsByAgent = new Map<string, number>();
 
@@ -85,6 +88,7 @@ export class HeadJob {
       voxels: { total: voxelCount, done, fitted: Math.max(done, this.voxelsFitted()) },
       seconds: (Date.now() - this.submittedMs) / 1000,
       priority,
+      waitsForDisk: waitsForDisk(this),
     };
   }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { currentOwner } from "@fascicle/object-store";
@@ -53,6 +53,38 @@ describe("the state directory of a head", () => {
     expect(await next.open()).toMatchObject({ token, port: 6399 });
     expect(readdirSync(path).sort()).toEqual(["claim-8", "head.json"]);
     expect(await next.deadForMs()).toBeUndefined();
+    await next.release();
+  });
+
+  it("of a head that cannot be seen from here is refused while that is heard of, and then taken", async () => {
+    mkdirSync(path);
+    const claim = join(path, "claim-3");
+    writeFileSync(claim, claimOf({ pid: 1, pidNamespace: "pid:[1]", hostName: "container" }));
+    const touching = setInterval(() => utimesSync(claim, new Date(), new Date()), 1_000);
+    const next = new StateDirectory(path);
+    try {
+      await expect(next.open()).rejects.toThrow(/runs already \(pid 1 on container\): stop it/);
+    } finally {
+      clearInterval(touching);
+    }
+    expect(readdirSync(path)).toEqual(["claim-3"]);
+    // It died: of two who come for its place, one gets it.
+    const rival = new StateDirectory(path);
+    const tries = await Promise.allSettled([next.open(), rival.open()]);
+    expect(tries.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(readdirSync(path)).toEqual(["claim-4"]);
+    for (const directory of [next, rival]) await directory.release();
+  });
+
+  it("of one that was silent for very long is taken at once, whoever it was", async () => {
+    mkdirSync(path);
+    writeFileSync(join(path, "claim-3"), claimOf({ hostName: "other" }));
+    utimesSync(join(path, "claim-3"), 1_000_000, 1_000_000);
+    const next = new StateDirectory(path);
+    const sinceMs = performance.now();
+    await next.open();
+    expect(performance.now() - sinceMs).toBeLessThan(5_000);
+    expect(readdirSync(path)).toEqual(["claim-4"]);
     await next.release();
   });
 

@@ -1,5 +1,6 @@
 /** What a head keeps on disk: its token and port, so that a restart has the same join string. */
 import { existsSync, fstatSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { currentOwner, type Owner, stateOfOwner } from "@fascicle/object-store";
 import { whyNotToken } from "@fascicle/transport";
@@ -12,7 +13,9 @@ import {
   removeOtherClaims,
   writeClaim,
 } from "../ledger/claims.ts";
+import { ClaimWatch, keepTouching } from "../ledger/claimWatch.ts";
 import { unreadableClaimMs } from "../ledger/limits.ts";
+import { deadStartingLogs } from "./detachedLogs.ts";
 import { makePrivateDirectory, removeIfEmpty, stateHome, writePrivateFile } from "./discovery.ts";
 
 interface HeadFile {
@@ -31,8 +34,10 @@ const takeAttempts = 3;
 export class StateDirectory {
   readonly path: string;
   readonly #isDefault: boolean;
+  readonly #watch = new ClaimWatch();
   /** The file by which this process holds it. */
   #claim: string | undefined;
+  #stopTouching: () => void = () => {};
 
   /** @param path given by the user, or undefined for the default one. */
   constructor(path: string | undefined) {
@@ -40,7 +45,10 @@ export class StateDirectory {
     this.#isDefault = path === undefined;
   }
 
-  /** Makes the directory. Throws where a head holds it that is alive, or it cannot be written. */
+  /**
+   * Makes the directory. Throws where a head holds it that is alive, or it cannot be written. Waits some seconds for a
+   * word of one that cannot be seen from here.
+   */
   async prepare(): Promise<void> {
     try {
       makePrivateDirectory(this.path);
@@ -75,6 +83,8 @@ export class StateDirectory {
       const file = claimFile(this.path, Math.max(0, ...claims) + 1);
       if (!(await writeClaim(file).catch((error) => this.#notWritable(error)))) continue;
       this.#claim = file;
+      // From now on: of two who look at each other at the same moment, neither may take the other for silent.
+      this.#stopTouching = keepTouching(file);
       try {
         // Whoever looked before others came and went may have counted otherwise.
         await this.#refuseHolders(await this.#claims());
@@ -83,6 +93,7 @@ export class StateDirectory {
         throw error;
       }
       await removeOtherClaims(file);
+      for (const { path } of deadStartingLogs(this.path)) rmSync(path, { force: true });
       return;
     }
     throw this.#heldBy(undefined);
@@ -97,15 +108,22 @@ export class StateDirectory {
     for (const file of claims.map((claim) => claimFile(this.path, claim))) {
       if (file === this.#claim || !existsSync(file)) continue;
       const owner = await readClaim(file);
-      const isHeld = owner === undefined ? isYoung(file) : stateOfOwner(owner) === "alive";
-      if (isHeld) throw this.#heldBy(owner);
+      if (await this.#isHolding(owner, file)) throw this.#heldBy(owner);
     }
+  }
+
+  async #isHolding(owner: Owner | undefined, file: string): Promise<boolean> {
+    if (owner === undefined) return isYoung(file);
+    const state = stateOfOwner(owner);
+    return state === "alive" || (state === "unknown" && (await this.#watch.isHeard(file)));
   }
 
   #heldBy(owner: Owner | undefined): UsageError {
     const last = this.#read();
     const port = last !== undefined && last.owner.pid === owner?.pid ? `, port ${last.port}` : "";
-    const who = owner === undefined ? "it is just starting" : `pid ${owner.pid}${port}`;
+    const where =
+      owner === undefined || owner.hostName === hostname() ? "" : ` on ${owner.hostName}`;
+    const who = owner === undefined ? "it is just starting" : `pid ${owner.pid}${where}${port}`;
     return new UsageError(
       `A head of yours runs already (${who}): stop it with \`runtime stop\`, or give this one its own --state-dir and --port.`,
     );
@@ -168,6 +186,7 @@ export class StateDirectory {
   async release(): Promise<void> {
     const claim = this.#claim;
     this.#claim = undefined;
+    this.#stopTouching();
     if (claim !== undefined && isOwnClaim(claim)) rmSync(claim, { force: true });
     this.discardIfEmpty();
   }

@@ -1,7 +1,8 @@
 /** What the head tells about itself: to `runtime status`, and to drivers about who works for them. */
 import type { HeadState, JobState } from "@fascicle/core";
-import type { ClusterStatus, HostInfo, Session } from "@fascicle/transport";
+import type { ClusterStatus, HostInfo, Session, WorkerMemory } from "@fascicle/transport";
 import type { HeadJob } from "./jobs.ts";
+import { listedWaits, memoryWaits, roomWaits } from "./memoryWaits.ts";
 
 /** What the head keeps of a worker beside the scheduler's entry. */
 export interface AgentRecord {
@@ -10,9 +11,12 @@ export interface AgentRecord {
   /** What it proves by that it is the same worker when it comes back under another name. */
   readonly key: string;
   readonly busySlots: Map<string, number>;
-  objectBytes: number;
-  objects: number;
+  /** As it said last. */
+  memory: WorkerMemory;
 }
+
+/** Of a worker that has not said anything of it. */
+export const nothingInMemory: WorkerMemory = { objectBytes: 0, heldBytes: 0, objects: 0, fits: [] };
 
 const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
 
@@ -42,12 +46,21 @@ export function clusterStatus(
   jobs: ReadonlyMap<string, HeadJob>,
   state: HeadState,
 ): ClusterStatus {
-  const hosts = agents.map((record) => ({
-    ...record.host,
-    busySlots: Math.min(record.host.slots, sum(record.busySlots.values())),
-    objectBytes: record.objectBytes,
-    state: stateOf(state, record.host.agent),
-  }));
+  const withoutRoom = roomWaits(state);
+  const hosts = agents.map((record) => {
+    const { host, memory } = record;
+    const waits = [...(withoutRoom.get(host.agent) ?? []), ...memoryWaits(record)];
+    return {
+      ...host,
+      ...memory,
+      busySlots: Math.min(host.slots, sum(record.busySlots.values())),
+      objectLimitBytes: host.objectMemoryBytes,
+      spillBytes: memory.spill?.bytes ?? 0,
+      spillLimitBytes: memory.spill?.limitBytes ?? 0,
+      waitsFor: listedWaits(waits),
+      state: stateOf(state, host.agent),
+    };
+  });
   return {
     head,
     hosts,
@@ -60,10 +73,11 @@ export function clusterStatus(
       return entry === undefined ? [] : [job.status(entry)];
     }),
     objects: {
-      count: sum(agents.map((record) => record.objects)),
-      bytes: sum(agents.map((record) => record.objectBytes)),
+      count: sum(hosts.map((host) => host.objects)),
+      bytes: sum(hosts.map((host) => host.objectBytes)),
+      limitBytes: sum(hosts.map((host) => host.objectLimitBytes)),
     },
-    spillBytes: 0,
+    spillBytes: sum(hosts.map((host) => host.spillBytes)),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Which fit is which: everything that decides the bytes of its results, and nothing else. */
 import { createHash } from "node:crypto";
 import type { ChunkedModel } from "@fascicle/core";
+import { bytesPerValue, readRows } from "@fascicle/object-store";
 import { encodeValue } from "@fascicle/transport";
 import { version } from "../version.ts";
 
@@ -54,11 +55,12 @@ async function digestsOf({ dwi, signals }: FittableModel): Promise<readonly stri
     return inputs.map(({ role, sha256 }) => `${role} ${sha256}`);
   }
   const hash = createHash("sha256");
-  for (const slab of signals.slabs) {
-    for (let at = 0; at < slab.byteLength; at += hashedPieceBytes) {
-      hash.update(new Uint8Array(slab, at, Math.min(hashedPieceBytes, slab.byteLength - at)));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+  const rowBytes = signals.width * bytesPerValue[signals.dtype];
+  const pieceVoxels = Math.max(1, Math.floor(hashedPieceBytes / rowBytes));
+  for (let start = 0; start < signals.voxelCount; start += pieceVoxels) {
+    const end = Math.min(signals.voxelCount, start + pieceVoxels);
+    hash.update(await readRows(signals, start, end));
+    await new Promise((resolve) => setImmediate(resolve));
   }
   return [hash.digest("hex")];
 }

@@ -20,6 +20,7 @@ import { currentOwner } from "@fascicle/object-store";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FitError, UsageError } from "../errors.ts";
+import { ResultsInMemory } from "../fit/results.ts";
 import type { FittableModel } from "./fitIdentity.ts";
 import { FitLedger } from "./fitLedger.ts";
 import { ledgersIn } from "./ledgerDirectory.ts";
@@ -58,6 +59,8 @@ function modelOf(parameters: object = { order: 8 }, signal = 1): FittableModel {
   };
 }
 
+const inMemory = (outputs: SharedArrayBuffer[]) => new ResultsInMemory(modelOf().outputs, outputs);
+
 /** Outputs of a whole fit, with the answer in these voxels. */
 function outputsWith(...ranges: { start: number; end: number }[]): SharedArrayBuffer[] {
   const [values, status] = [
@@ -88,7 +91,7 @@ const lost = () => new FitError("The head was lost.", { keepsLedger: true });
 /** Leaves a ledger with these voxels done; gives its path. */
 async function leave(ranges: { start: number; end: number }[], model = modelOf()) {
   const ledger = await open(false, model);
-  await ledger.begin(outputsWith(...ranges), chunkCount);
+  await ledger.begin(inMemory(outputsWith(...ranges)), chunkCount);
   for (const range of ranges) ledger.settled(range);
   await ledger.fail(lost(), false);
   const paths = await ledgersIn(out);
@@ -99,7 +102,7 @@ async function leave(ranges: { start: number; end: number }[], model = modelOf()
 async function resume() {
   const outputs = outputsWith();
   const ledger = await open(true);
-  const done = await ledger.begin(outputs, ledger.chunkCount ?? chunkCount);
+  const done = await ledger.begin(inMemory(outputs), ledger.chunkCount ?? chunkCount);
   const expected = outputsWith(...done.ranges());
   for (const { start, end } of done.ranges()) {
     for (const [i, bytes] of [24, 1].entries()) {
@@ -141,7 +144,7 @@ describe("the ledger of a fit", () => {
 
   it("writes in the background while the fit goes on", async () => {
     const ledger = await open(false);
-    await ledger.begin(outputsWith(whole), chunkCount);
+    await ledger.begin(inMemory(outputsWith(whole)), chunkCount);
     ledger.settled(first);
     const untilMs = Date.now() + 20_000;
     const copy = join(folder, "copy");
@@ -169,7 +172,7 @@ describe("the ledger of a fit", () => {
 
   it("records what it has written while more is settled all the time", async () => {
     const ledger = await open(false);
-    await ledger.begin(outputsWith(whole), chunkCount);
+    await ledger.begin(inMemory(outputsWith(whole)), chunkCount);
     const untilMs = Date.now() + 20_000;
     for (let voxel = 0; ; voxel = (voxel + 1) % voxelCount) {
       ledger.settled({ start: voxel, end: voxel + 1 });
@@ -240,13 +243,13 @@ describe("the ledger of a fit", () => {
   it("is of a fit that gives up voxels after the same time: who grants more wants them fitted", async () => {
     const model = modelOf();
     const ledger = await open(false, model, out, 1);
-    await ledger.begin(outputsWith(first), chunkCount);
+    await ledger.begin(inMemory(outputsWith(first)), chunkCount);
     ledger.settled(first);
     await ledger.fail(lost(), false);
     await (await open(true, model)).remove();
     expect(said.pop()).toMatch(/nothing to resume in .* has voxel timeout 1 s, here none\)/);
     const same = await open(true, model, out, 1);
-    expect((await same.begin(outputsWith(), chunkCount)).size).toBe(300);
+    expect((await same.begin(inMemory(outputsWith()), chunkCount)).size).toBe(300);
     await same.remove();
   });
 
@@ -257,7 +260,7 @@ describe("the ledger of a fit", () => {
     await expect(open(true)).rejects.toThrow(/is running in .* already \(pid \d+ on /);
     const beside = await open(false);
     expect(said.pop()).toMatch(/at the same fit in .*keeps no ledger/);
-    await beside.begin(outputsWith(first), chunkCount);
+    await beside.begin(inMemory(outputsWith(first)), chunkCount);
     beside.settled(first);
     await beside.remove();
     expect(existsSync(path)).toBe(true);
@@ -279,7 +282,7 @@ describe("the ledger of a fit", () => {
     const descriptor = openSync(path, "r");
     const before = statSync(path).ino;
     const ledger = await open(false);
-    await ledger.begin(outputsWith(second), chunkCount);
+    await ledger.begin(inMemory(outputsWith(second)), chunkCount);
     ledger.settled(second);
     await ledger.fail(lost(), false);
     expect(statSync(path).ino).toBe(before);
@@ -311,7 +314,7 @@ describe("the ledger of a fit", () => {
     await expect(open(true)).rejects.toMatchObject({ code: "JOURNAL_VERSION" });
     const ledger = await open(false);
     expect(said.pop()).toMatch(/newer version of Fascicle.*keeps no ledger/);
-    await ledger.begin(outputsWith(first), chunkCount);
+    await ledger.begin(inMemory(outputsWith(first)), chunkCount);
     ledger.settled(first);
     await ledger.complete();
     await ledger.remove();
@@ -322,14 +325,14 @@ describe("the ledger of a fit", () => {
     await leave([first]);
     const cancelled = await open(false);
     expect(said.pop()).toMatch(/^30 % of this very fit was done in .* Use --resume\.$/);
-    await cancelled.begin(outputsWith(), chunkCount);
+    await cancelled.begin(inMemory(outputsWith()), chunkCount);
     cancelled.settled(second);
     await cancelled.fail(new Error("interrupted"), true);
     expect(said.pop()).toMatch(/stays/);
     const failed = await open(false);
     await failed.fail(new UsageError("a wrong word"), false);
     const finished = await open(false);
-    await finished.begin(outputsWith(), chunkCount);
+    await finished.begin(inMemory(outputsWith()), chunkCount);
     await finished.complete();
     await finished.remove();
     expect(existsSync(join(folder, "maps"))).toBe(false);
@@ -389,7 +392,7 @@ describe("the ledger of a fit", () => {
     }
     try {
       const ledger = await open(false);
-      await ledger.begin(outputsWith(whole), chunkCount);
+      await ledger.begin(inMemory(outputsWith(whole)), chunkCount);
       ledger.settled(second);
       await ledger.fail(lost(), false);
       expect(said.at(-1)).toMatch(/ledger in .* cannot be written .*: the fit goes on/);
@@ -409,7 +412,7 @@ describe("the ledger of a fit", () => {
     }
     try {
       const ledger = await open(false, modelOf(), disk);
-      await ledger.begin(outputsWith(whole), chunkCount);
+      await ledger.begin(inMemory(outputsWith(whole)), chunkCount);
       ledger.settled(first);
       ledger.settled(second);
       const error = await ledger.fail(lost(), false);
@@ -423,13 +426,13 @@ describe("the ledger of a fit", () => {
       writeFileSync(join(disk, "other"), new Uint8Array(4_096));
       expect(() => writeFileSync(join(disk, "more"), new Uint8Array(20_000))).toThrow(/ENOSPC/);
       const none = await open(false, modelOf({ order: 2 }), disk);
-      await none.begin(outputsWith(whole), chunkCount);
+      await none.begin(inMemory(outputsWith(whole)), chunkCount);
       none.settled(first);
       await none.fail(lost(), false);
       expect(await ledgersIn(disk)).toEqual([]);
       for (const name of ["other", "more"]) rmSync(join(disk, name));
       const next = await open(false, modelOf(), disk);
-      await next.begin(outputsWith(whole), chunkCount);
+      await next.begin(inMemory(outputsWith(whole)), chunkCount);
       await next.complete();
       await next.remove();
       expect(readdirSync(disk)).toEqual([]);

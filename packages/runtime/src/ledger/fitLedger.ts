@@ -7,7 +7,9 @@
  */
 import { join } from "node:path";
 import { type Range, RangeSet } from "@fascicle/core";
+import { SpillError } from "@fascicle/object-store";
 import { FitError, UsageError, whyNotFile } from "../errors.ts";
+import type { Results } from "../fit/results.ts";
 import { describeFit, differenceOf, type FitDescription } from "./fitDescription.ts";
 import { type FitIdentity, type FittableModel, fitIdentity } from "./fitIdentity.ts";
 import {
@@ -43,6 +45,8 @@ export interface FitLedgerOptions {
   readonly howToResume: string;
   /** Takes sentences for the user. */
   readonly notify: (sentence: string) => void;
+  /** Results that are on disk cannot be read any more: the fit is in vain. */
+  readonly onResultsLost?: (error: Error) => void;
 }
 
 export class FitLedger {
@@ -55,7 +59,7 @@ export class FitLedger {
   #held: HeldDirectory | undefined;
   #files: LedgerFiles | undefined;
   #levelsMade = 0;
-  #outputs: readonly SharedArrayBuffer[] = [];
+  #results: Results | undefined;
   #chunkCount = 0;
   /** Voxels that are settled and not written. */
   #waiting = new RangeSet();
@@ -98,15 +102,10 @@ export class FitLedger {
   }
 
   /**
-   * Begins: puts the rows that an earlier process finished into `outputs` (whole, in the order of the model's
-   * outputs) and gives their voxels.
+   * Begins: puts the rows that an earlier process finished into `results` and gives their voxels.
    */
-  async begin(
-    outputs: readonly SharedArrayBuffer[],
-    chunkCount: number,
-    signal?: AbortSignal,
-  ): Promise<RangeSet> {
-    this.#outputs = outputs;
+  async begin(results: Results, chunkCount: number, signal?: AbortSignal): Promise<RangeSet> {
+    this.#results = results;
     this.#chunkCount = chunkCount;
     const left = this.#left;
     if (this.#isOff || this.#held === undefined || left === undefined) return new RangeSet();
@@ -256,7 +255,7 @@ export class FitLedger {
     return LedgerFiles.open(
       this.#path,
       this.#model,
-      this.#outputs,
+      this.#results!,
       (error) => void this.#giveUp(error),
     );
   }
@@ -349,11 +348,15 @@ export class FitLedger {
     if (this.#isOff) return;
     this.#isOff = true;
     this.#waiting = new RangeSet();
-    const { directory, notify } = this.#options;
-    const reason = why(error.cause instanceof Error ? error.cause : error);
-    notify(
-      `the ledger in ${directory} cannot be written (${reason}): the fit goes on, and what it does from here on could not be resumed.`,
-    );
+    const { directory, notify, onResultsLost } = this.#options;
+    if (error instanceof SpillError && onResultsLost !== undefined) {
+      onResultsLost(error);
+    } else {
+      const reason = why(error.cause instanceof Error ? error.cause : error);
+      notify(
+        `the ledger in ${directory} cannot be written (${reason}): the fit goes on, and what it does from here on could not be resumed.`,
+      );
+    }
     await this.#closeFiles();
   }
 

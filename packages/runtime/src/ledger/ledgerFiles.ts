@@ -1,5 +1,6 @@
 /** The files of a ledger, open: the journal, and the rows that it speaks of. */
 import { type ChunkedModel, RangeSet } from "@fascicle/core";
+import type { Results } from "../fit/results.ts";
 import { FileStorage } from "./fileStorage.ts";
 import {
   journalFile,
@@ -21,11 +22,11 @@ export class LedgerFiles {
     this.#slices = slices;
   }
 
-  /** @param path directory of the ledger; @param outputs the whole outputs of the fit. */
+  /** @param path directory of the ledger; @param results where the rows of the fit lie. */
   static async open(
     path: string,
     { outputs: fields, signals }: ChunkedModel,
-    outputs: readonly SharedArrayBuffer[],
+    results: Results,
     onError: (error: JournalError) => void,
   ): Promise<LedgerFiles> {
     const name = journalFile(path);
@@ -35,7 +36,7 @@ export class LedgerFiles {
       const { voxelCount } = signals;
       return new LedgerFiles(
         log,
-        await SliceFile.open(slicesFile(path), fields, voxelCount, outputs),
+        await SliceFile.open(slicesFile(path), fields, voxelCount, results),
       );
     } catch (error) {
       await storage.close();

@@ -44,3 +44,15 @@ export const silentHolderMs = 120_000;
 
 /** A claim that cannot be read is being written, unless it is older than this. */
 export const unreadableClaimMs = 10_000;
+
+/** A head touches its claim on the state directory this often... */
+export const claimBeatMs = 2_000;
+
+/** ...and counts as dead, where its process cannot be seen from here, when nothing was heard of it for this long... */
+export const silentClaimMs = 7_000;
+
+/** ...looking this often; */
+export const claimLookMs = 500;
+
+/** what is older than this by our own clock needs no look. */
+export const longSilenceMs = 600_000;

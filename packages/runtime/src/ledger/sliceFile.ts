@@ -4,6 +4,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import type { OutputField, Range } from "@fascicle/core";
 import { outputRowBytes } from "@fascicle/object-store";
+import type { Results } from "../fit/results.ts";
 import type { Slice } from "./ledgerRecords.ts";
 import { ledgerPieceBytes } from "./limits.ts";
 
@@ -12,17 +13,17 @@ export class SliceFile {
   readonly #rowBytes: readonly number[];
   /** Where each output begins. */
   readonly #offsets: number[] = [];
-  readonly #outputs: readonly SharedArrayBuffer[];
+  readonly #results: Results;
 
   private constructor(
     handle: FileHandle,
     fields: readonly OutputField[],
     voxelCount: number,
-    outputs: readonly SharedArrayBuffer[],
+    results: Results,
   ) {
     this.#handle = handle;
     this.#rowBytes = fields.map(outputRowBytes);
-    this.#outputs = outputs;
+    this.#results = results;
     let offset = 0;
     for (const rowBytes of this.#rowBytes) {
       this.#offsets.push(offset);
@@ -30,15 +31,15 @@ export class SliceFile {
     }
   }
 
-  /** Opens the file, which is made if need be. `outputs` are the whole outputs of the fit, in memory. */
+  /** Opens the file, which is made if need be, for rows that lie in `results`. */
   static async open(
     path: string,
     fields: readonly OutputField[],
     voxelCount: number,
-    outputs: readonly SharedArrayBuffer[],
+    results: Results,
   ): Promise<SliceFile> {
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-    return new SliceFile(handle, fields, voxelCount, outputs);
+    return new SliceFile(handle, fields, voxelCount, results);
   }
 
   /** Voxels that make a piece of a good size to write. */
@@ -51,11 +52,11 @@ export class SliceFile {
     return (end - start) * this.#rowBytes.reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  /** Writes the rows of these voxels as they stand in memory, where they change no more. */
+  /** Writes the rows of these voxels, which change no more. */
   async write({ start, end }: Range): Promise<Slice> {
     let crc = 0;
     for (const [i, rowBytes] of this.#rowBytes.entries()) {
-      const rows = this.#rows(i, start, end);
+      const rows = await this.#results.rows(i, { start, end });
       crc = crc32(rows, crc);
       const place = this.#offsets[i] + start * rowBytes;
       for (let at = 0; at < rows.length; ) {
@@ -66,11 +67,12 @@ export class SliceFile {
     return { start, end, crc };
   }
 
-  /** Reads rows back to their place in memory; false where they are not what was written. */
+  /** Reads rows back into the results; false where they are not what was written. */
   async read({ start, end, crc }: Slice): Promise<boolean> {
     let found = 0;
+    const parts: Uint8Array[] = [];
     for (const [i, rowBytes] of this.#rowBytes.entries()) {
-      const rows = this.#rows(i, start, end);
+      const rows = new Uint8Array((end - start) * rowBytes);
       const place = this.#offsets[i] + start * rowBytes;
       for (let at = 0; at < rows.length; ) {
         const { bytesRead } = await this.#handle.read(rows, at, rows.length - at, place + at);
@@ -78,8 +80,11 @@ export class SliceFile {
         at += bytesRead;
       }
       found = crc32(rows, found);
+      parts.push(rows);
     }
-    return found === crc;
+    if (found !== crc) return false;
+    await this.#results.store({ start, end }, parts);
+    return true;
   }
 
   sync(): Promise<void> {
@@ -88,10 +93,5 @@ export class SliceFile {
 
   close(): Promise<void> {
     return this.#handle.close();
-  }
-
-  #rows(output: number, start: number, end: number): Uint8Array {
-    const rowBytes = this.#rowBytes[output];
-    return new Uint8Array(this.#outputs[output], start * rowBytes, (end - start) * rowBytes);
   }
 }

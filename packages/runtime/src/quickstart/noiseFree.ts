@@ -29,7 +29,7 @@ function noiseFreeSignals(phantom: Phantom) {
     voxelCount: phantom.voxels.length,
     width,
     dtype: "float64",
-    blockVoxels: blockVoxelsFor(width, "float64"),
+    blockVoxels: blockVoxelsFor({ voxelCount: phantom.voxels.length, width, dtype: "float64" }),
   } as const;
   const { slabs, voxelsPerSlab } = allocateSignals(layout, (bytes) => new SharedArrayBuffer(bytes));
   for (const [index, slab] of slabs.entries()) {

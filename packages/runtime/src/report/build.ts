@@ -42,7 +42,7 @@ export async function buildReport(options: BuildReportOptions): Promise<ReportIn
     title: options.title ?? (truth ? "Fascicle on a brain phantom" : "Fascicle report"),
     lead: leadOf(fits, truth),
     facts: factsOf(dwi, fits),
-    sections: [scanSection(dwi, planes), ...sectionsOf(fits, planes, truth)],
+    sections: [await scanSection(dwi, planes), ...sectionsOf(fits, planes, truth)],
     provenance: provenanceOf(options, dwi),
   };
 }

@@ -3,7 +3,8 @@ import type { Dwi } from "@fascicle/models";
 import { windowOf } from "./colours.ts";
 import type { MapFigure, ReportSection } from "./input.ts";
 import type { Plane } from "./planes.ts";
-import { type DisplaySlice, sliceOf } from "./slices.ts";
+import { meansOverVolumes } from "./scanMeans.ts";
+import { type DisplaySlice, maskedRow, planeRows, sliceOf } from "./slices.ts";
 
 /** Volumes whose b differs by no more than this belong to one shell, s/mm². */
 const shellWidth = 100;
@@ -34,11 +35,12 @@ export function shellsOf(dwi: Dwi): Shell[] {
   }));
 }
 
-export function scanSection(dwi: Dwi, planes: readonly Plane[]): ReportSection {
+export async function scanSection(dwi: Dwi, planes: readonly Plane[]): Promise<ReportSection> {
   const shells = shellsOf(dwi);
   const shown = shells.length > 1 ? [shells[0], shells[shells.length - 1]] : shells;
-  const items: MapFigure[] = shown.map((shell) => {
-    const fitted = meanSlices(dwi, planes, shell.volumes);
+  const slices = await meanSlices(dwi, planes, shown);
+  const items: MapFigure[] = shown.map((shell, i) => {
+    const fitted = slices[i];
     const count = shell.volumes.length;
     return {
       kind: "map",
@@ -59,21 +61,20 @@ export function scanSection(dwi: Dwi, planes: readonly Plane[]): ReportSection {
   };
 }
 
-function meanSlices(
+/** Slices of the mean over each shell's volumes. */
+async function meanSlices(
   dwi: Dwi,
   planes: readonly Plane[],
-  volumes: readonly number[],
-): DisplaySlice[] {
-  const { signals, scale } = dwi;
-  const slabs = signals.slabs.map((slab) =>
-    signals.dtype === "float32" ? new Float32Array(slab) : new Float64Array(slab),
+  shells: readonly Shell[],
+): Promise<DisplaySlice[][]> {
+  const inPlanes = planes.flatMap((plane) => [...planeRows(plane, dwi.voxels)]);
+  const rows = Uint32Array.from(new Set(inPlanes.filter((row) => row >= 0))).sort();
+  const means = await meansOverVolumes(
+    dwi,
+    rows,
+    shells.map(({ volumes }) => volumes),
   );
-  const mean = (row: number) => {
-    const slab = slabs[Math.floor(row / signals.voxelsPerSlab)];
-    const at = (row % signals.voxelsPerSlab) * signals.width;
-    let sum = 0;
-    for (const volume of volumes) sum += slab[at + volume];
-    return scale.slope * (sum / volumes.length) + scale.intercept;
-  };
-  return planes.map((plane) => sliceOf(plane, dwi.voxels, mean));
+  return means.map((mean) =>
+    planes.map((plane) => sliceOf(plane, dwi.voxels, (row) => mean[maskedRow(rows, row)])),
+  );
 }

@@ -4,7 +4,7 @@ import type { Hello } from "@fascicle/core";
 import WebSocket from "ws";
 import { decodeFrame, encodeHeader, type Frame, writeNumbers } from "../frame.ts";
 import { helloHeaders, helloText } from "../hello.ts";
-import { newNonce, protocolVersions, prove, type Role } from "../proof.ts";
+import { type DoorRole, newNonce, protocolVersions, prove } from "../proof.ts";
 
 export const firstHello: Hello = {
   versions: protocolVersions,
@@ -22,7 +22,7 @@ export async function challengeAt(port: number): Promise<string> {
 export function provenHeaders(
   token: string,
   serverNonce: string,
-  role: Role = "client",
+  role: DoorRole = "client",
   hello: Hello = firstHello,
 ): Record<string, string> {
   const clientNonce = newNonce();
