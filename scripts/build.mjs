@@ -7,7 +7,7 @@ import { root, run } from "./prepare.mjs";
 const modules = join(root, "node_modules");
 const assembly = "packages/models/assembly";
 const kernels = join(root, "packages/models/src/kernels");
-const output = join(kernels, "tilesWasm.generated.ts");
+const output = join(kernels, "kernelsWasm.generated.ts");
 /** No runtime, no memory of its own, and none of the relaxed instructions, which round as the processor likes. */
 const options = [
   ...["--runtime", "stub", "--importMemory", "--noExportMemory"],
@@ -32,7 +32,14 @@ function hashInputs() {
 async function compileAssembly() {
   const { default: asc } = await import("assemblyscript/asc");
   let bytes;
-  const words = [`${assembly}/tiles.ts`, ...options, "--baseDir", root, "--outFile", "tiles.wasm"];
+  const words = [
+    `${assembly}/index.ts`,
+    ...options,
+    "--baseDir",
+    root,
+    "--outFile",
+    "kernels.wasm",
+  ];
   const { error, stderr } = await asc.main(words, {
     writeFile(_name, contents) {
       bytes = contents;
@@ -49,7 +56,7 @@ async function buildAssembly() {
   const text = Buffer.from(await compileAssembly()).toString("base64");
   // Whole or not at all: another build may run at the same time.
   const unfinished = `${output}.${process.pid}`;
-  writeFileSync(unfinished, `${header}export const TILES_WASM = "${text}";\n`);
+  writeFileSync(unfinished, `${header}export const KERNELS_WASM = "${text}";\n`);
   renameSync(unfinished, output);
 }
 

@@ -8,13 +8,9 @@ import { panelPlace, TILE, type TileFunctions } from "./tileLayout.ts";
 
 const TILE_LENGTH = TILE * TILE;
 
-/** A new memory of so many bytes, all 0, and the functions on it. */
-export function createPlainTiles(bytes: number): { functions: TileFunctions; buffer: ArrayBuffer } {
-  const buffer = new ArrayBuffer(bytes);
-  return { functions: functionsOn(new Float64Array(buffer)), buffer };
-}
-
-function functionsOn(memory: Float64Array): TileFunctions {
+/** The functions on a memory. */
+export function createPlainTiles(buffer: ArrayBuffer): TileFunctions {
+  const memory = new Float64Array(buffer);
   // The arguments are offsets in bytes; the loops count in numbers.
   const place = (offset: number) => offset / Float64Array.BYTES_PER_ELEMENT;
   return {

@@ -1,0 +1,2 @@
+/** What the module exports: one module holds the hot loops of all kernels. */
+export * from "./tiles";
