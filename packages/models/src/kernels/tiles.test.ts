@@ -1,14 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { greatestDifference, randomNumbers } from "../csd/testing.ts";
-import {
-  createTileMemory,
-  panelPlace,
-  TILE,
-  type TileEngine,
-  tiledLength,
-  tiledPlace,
-  tilesFor,
-} from "./tiles.ts";
+import type { KernelEngine } from "./kernelMemory.ts";
+import { createTileMemory, panelPlace, TILE, tiledLength, tiledPlace, tilesFor } from "./tiles.ts";
 
 const random = randomNumbers(7);
 
@@ -45,7 +38,7 @@ function plainFactor(lower: number[][]): number[][] {
 }
 
 /** A positive definite random matrix of n unknowns, in arrays of their own. */
-function randomSystem(n: number, engine: TileEngine) {
+function randomSystem(n: number, engine: KernelEngine) {
   const tiles = tilesFor(n);
   const side = TILE * tiles;
   const columns = 2 * side;
