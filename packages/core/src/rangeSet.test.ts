@@ -1,11 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { chunkOfVoxel, chunkStart, whyNotChunks } from "./chunks.ts";
+import { chunkOfVoxel, chunkStart, type Range, whyNotChunks } from "./chunks.ts";
 import { RangeSet } from "./rangeSet.ts";
 
 const range = fc
   .tuple(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 20 }))
   .map(([start, length]) => ({ start, end: start + length }));
+
+const integersOf = (ranges: readonly Range[]) =>
+  ranges.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
 
 describe("RangeSet", () => {
   it("is the set of integers that a plain Set would be", () => {
@@ -29,12 +32,15 @@ describe("RangeSet", () => {
             if (taken === undefined) expect(plain.size === 0 || end === start).toBe(true);
             else for (let i = taken.start; i < taken.end; i++) expect(plain.delete(i)).toBe(true);
           }
-          const held = ranges
-            .ranges()
-            .flatMap((r) => Array.from({ length: r.end - r.start }, (_, i) => r.start + i));
-          expect(held).toEqual([...plain].sort((a, b) => a - b));
+          expect(integersOf(ranges.ranges())).toEqual([...plain].sort((a, b) => a - b));
           expect(ranges.size).toBe(plain.size);
           expect(ranges.covers({ start, end })).toBe(integers.every((i) => plain.has(i)));
+          expect(integersOf(ranges.parts({ start, end }))).toEqual(
+            integers.filter((i) => plain.has(i)),
+          );
+          expect(integersOf(ranges.gaps({ start, end }))).toEqual(
+            integers.filter((i) => !plain.has(i)),
+          );
           expect(ranges.intersects({ start, end })).toBe(integers.some((i) => plain.has(i)));
         }
       }),
@@ -58,6 +64,7 @@ describe("RangeSet", () => {
         for (const [isAdded, { start, end }] of operations) {
           const held = plain.subarray(start, end).reduce((sum, one) => sum + one, 0);
           expect(ranges.overlap({ start, end })).toBe(held);
+          expect(new RangeSet(...ranges.parts({ start, end })).size).toBe(held);
           const cut = () =>
             ranges.remove({ start, end }).reduce((sum, r) => sum + r.end - r.start, 0);
           if (isAdded) expect(ranges.add({ start, end })).toBe(end - start - held);

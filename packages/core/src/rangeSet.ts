@@ -161,19 +161,37 @@ export class RangeSet {
     return range !== undefined && range.start <= start && end <= range.end;
   }
 
-  /** How many integers of the range are in the set. */
-  overlap({ start, end }: Range): number {
-    let count = 0;
+  /** The parts of the range that are in the set, in order. */
+  parts({ start, end }: Range): Range[] {
+    const parts: Range[] = [];
+    if (start >= end) return parts;
     let { block, at } = this.#firstEndingFrom(start + 1);
     for (; block < this.#blocks.length; block++, at = 0) {
       const ranges = this.#blocks[block];
       for (; at < ranges.length; at++) {
         const range = ranges[at];
-        if (range.start >= end) return count;
-        count += Math.min(end, range.end) - Math.max(start, range.start);
+        if (range.start >= end) return parts;
+        parts.push({ start: Math.max(start, range.start), end: Math.min(end, range.end) });
       }
     }
-    return count;
+    return parts;
+  }
+
+  /** The parts of the range that are not in the set, in order. */
+  gaps({ start, end }: Range): Range[] {
+    const gaps: Range[] = [];
+    let from = start;
+    for (const part of this.parts({ start, end })) {
+      if (from < part.start) gaps.push({ start: from, end: part.start });
+      from = part.end;
+    }
+    if (from < end) gaps.push({ start: from, end });
+    return gaps;
+  }
+
+  /** How many integers of the range are in the set. */
+  overlap(range: Range): number {
+    return this.parts(range).reduce((sum, { start, end }) => sum + end - start, 0);
   }
 
   /** Whether any integer of the range is in the set. */

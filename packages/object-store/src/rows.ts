@@ -11,26 +11,20 @@ export async function readRows(
   start: number,
   end: number,
 ): Promise<Float32Array | Float64Array> {
-  const { width, dtype, voxelsPerSlab, slabs, source } = signals;
-  const valueBytes = bytesPerValue[dtype];
-  const rowBytes = width * valueBytes;
-  const isInMemory = slabs.length > 0 || source === undefined;
-  const spans = isInMemory ? spansOfVoxels(rowBytes, voxelsPerSlab, start, end) : [];
-  if (spans.length === 1) {
-    const [{ slab, offset, bytes }] = spans;
-    const first = offset / valueBytes;
-    return signalView(dtype, slabs[slab]).subarray(first, first + bytes / valueBytes);
-  }
-  const count = (end - start) * width;
-  const rows = dtype === "float32" ? new Float32Array(count) : new Float64Array(count);
-  const into = new Uint8Array(rows.buffer);
-  if (!isInMemory) await source.read(start, end, into);
+  const { dtype } = signals;
+  const pieces = await rowPieces(signals, start, end);
+  const whole = pieces.length === 1 ? pieces[0] : joined(pieces);
+  return signalView(dtype, whole.buffer, whole.byteOffset, whole.length / bytesPerValue[dtype]);
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const { slab, offset, bytes } of spans) {
-    into.set(new Uint8Array(slabs[slab], offset, bytes), at);
-    at += bytes;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
   }
-  return rows;
+  return whole;
 }
 
 /** The rows `[start, end)` as they lie in memory, in one piece or several; from disk in one. */
@@ -41,7 +35,7 @@ export async function rowPieces(
 ): Promise<Uint8Array[]> {
   const rowBytes = rowBytesOf(signals);
   const { slabs, source, voxelsPerSlab } = signals;
-  if (source === undefined) {
+  if (slabs.length > 0 || source === undefined) {
     return spansOfVoxels(rowBytes, voxelsPerSlab, start, end).map(
       ({ slab, offset, bytes }) => new Uint8Array(slabs[slab], offset, bytes),
     );

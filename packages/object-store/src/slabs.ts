@@ -84,13 +84,9 @@ export function blockVoxelsFor(signals: {
 export const rowBytesOf = (signals: { readonly width: number; readonly dtype: SignalDtype }) =>
   signals.width * bytesPerValue[signals.dtype];
 
-export function blockCount({ voxelCount, blockVoxels }: SignalLayout): number {
-  return Math.ceil(voxelCount / blockVoxels);
-}
-
 /** Whole blocks to a slab. */
 export function slabVoxelsFor(layout: SignalLayout): number {
-  const blockBytes = layout.blockVoxels * layout.width * bytesPerValue[layout.dtype];
+  const blockBytes = layout.blockVoxels * rowBytesOf(layout);
   const blocks = Math.max(1, Math.floor(slabBytesLimit / blockBytes));
   return Math.min(layout.voxelCount, blocks * layout.blockVoxels);
 }
@@ -101,7 +97,7 @@ export function allocateSignals(
   allocate: (bytes: number) => SharedArrayBuffer,
 ): { voxelsPerSlab: number; slabs: SharedArrayBuffer[] } {
   const voxelsPerSlab = slabVoxelsFor(layout);
-  const rowBytes = layout.width * bytesPerValue[layout.dtype];
+  const rowBytes = rowBytesOf(layout);
   const slabs: SharedArrayBuffer[] = [];
   for (let first = 0; first < layout.voxelCount; first += voxelsPerSlab) {
     slabs.push(allocate(Math.min(voxelsPerSlab, layout.voxelCount - first) * rowBytes));
@@ -140,43 +136,33 @@ export function spansOfVoxels(
   return spans;
 }
 
-/** Consecutive voxels of one slab. */
-export interface VoxelBatch {
-  readonly slab: number;
-  /** Row within the slab. */
-  readonly first: number;
-  readonly count: number;
-}
-
-/** What a kernel is given next of the voxels `[voxel, end)`: at most `limit`, and never across slabs. */
-export function nextBatch(
-  voxel: number,
-  end: number,
-  voxelsPerSlab: number,
-  limit: number,
-): VoxelBatch {
-  const slab = Math.floor(voxel / voxelsPerSlab);
-  const first = voxel - slab * voxelsPerSlab;
-  return { slab, first, count: Math.min(limit, end - voxel, voxelsPerSlab - first) };
-}
-
-/** A typed array over one output's memory. */
-export function outputView(dtype: OutputDtype, buffer: SharedArrayBuffer): OutputView {
+/** A typed array over an output's memory: all of it, or `length` values from `byteOffset` on. */
+export function outputView(
+  dtype: OutputDtype,
+  buffer: ArrayBufferLike,
+  byteOffset?: number,
+  length?: number,
+): OutputView {
   switch (dtype) {
     case "float64":
-      return new Float64Array(buffer);
+      return new Float64Array(buffer, byteOffset, length);
     case "uint16":
-      return new Uint16Array(buffer);
+      return new Uint16Array(buffer, byteOffset, length);
     case "uint8":
-      return new Uint8Array(buffer);
+      return new Uint8Array(buffer, byteOffset, length);
   }
 }
 
+/** A typed array over the memory of signals: all of it, or `length` values from `byteOffset` on. */
 export function signalView(
   dtype: SignalDtype,
-  buffer: SharedArrayBuffer,
+  buffer: ArrayBufferLike,
+  byteOffset?: number,
+  length?: number,
 ): Float32Array | Float64Array {
-  return dtype === "float32" ? new Float32Array(buffer) : new Float64Array(buffer);
+  return dtype === "float32"
+    ? new Float32Array(buffer, byteOffset, length)
+    : new Float64Array(buffer, byteOffset, length);
 }
 
 /** Bytes of one voxel of an output. */

@@ -6,7 +6,7 @@ import {
   type SignalDtype,
   voxelsOfChunks,
 } from "@fascicle/core";
-import { bytesPerValue, outputsRowBytes } from "@fascicle/object-store";
+import { outputsRowBytes, rowBytesOf } from "@fascicle/object-store";
 import { outputPageLayout } from "./pagedRows.ts";
 
 export interface FitShape {
@@ -49,7 +49,7 @@ export function fitLayout(
   { voxelCount, chunkCount, signals, outputs }: FitShape,
   paged: { readonly signals: boolean; readonly outputs: boolean },
 ): FitLayout {
-  const rowBytes = signals.width * bytesPerValue[signals.dtype];
+  const rowBytes = rowBytesOf(signals);
   const blockVoxels = Math.min(voxelCount, signals.blockVoxels);
   // Results take pages of the size of the signals', so that slabs serve for both.
   const blockBytes = blockVoxels * rowBytes;

@@ -1,6 +1,6 @@
 /** The pages of one fit on a host: which portions of its chunks have theirs, and when they may go again. */
 import { type OutputField, type Range, RangeSet, voxelsOfChunks } from "@fascicle/core";
-import { bytesPerValue } from "@fascicle/object-store";
+import { rowBytesOf } from "@fascicle/object-store";
 import {
   type FitLayout,
   type FitShape,
@@ -122,10 +122,12 @@ export class PagedFit {
       const ended = portion.held.remove(chunks);
       if (portion.isGranted) {
         for (const range of begun) {
-          for (const part of overlaps(open.ranges(), range)) portion.orphans.add(part);
+          for (const part of open.parts(range)) portion.orphans.add(part);
         }
       }
-      for (const range of without(ended, portion.orphans)) this.#hooks.ended?.(range);
+      for (const range of ended.flatMap((gone) => portion.orphans.gaps(gone))) {
+        this.#hooks.ended?.(range);
+      }
       this.#settle(portion);
     }
   }
@@ -138,7 +140,7 @@ export class PagedFit {
   /** Results of these are being read: they stay, even if they are forgotten meanwhile. */
   keep(chunks: Range): void {
     for (const portion of this.#touching(chunks)) {
-      for (const range of overlaps(portion.held.ranges(), chunks)) portion.kept.add(range);
+      for (const range of portion.held.parts(chunks)) portion.kept.add(range);
     }
   }
 
@@ -261,22 +263,9 @@ export class PagedFit {
   }
 
   #bytesOf(id: number): number {
-    const { width, dtype } = this.#shape.signals;
     const { start, end } = this.#voxelsOf(id);
-    return (end - start) * width * bytesPerValue[dtype];
+    return (end - start) * rowBytesOf(this.#shape.signals);
   }
-}
-
-function overlaps(ranges: readonly Range[], { start, end }: Range): Range[] {
-  return ranges
-    .map((range) => ({ start: Math.max(start, range.start), end: Math.min(end, range.end) }))
-    .filter((range) => range.start < range.end);
-}
-
-function without(ranges: readonly Range[], taken: RangeSet): readonly Range[] {
-  const left = new RangeSet(...ranges);
-  for (const range of taken.ranges()) left.remove(range);
-  return left.ranges();
 }
 
 const numbersOf = ({ start, end }: Range, first: number): number[] =>

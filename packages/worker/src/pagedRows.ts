@@ -1,6 +1,6 @@
 /** Rows that lie in pages of consecutive voxels; a table in shared memory says in which slab each page is. */
 import type { OutputField, OutputView, SignalDtype } from "@fascicle/core";
-import { bytesPerValue, outputRowBytes } from "@fascicle/object-store";
+import { outputRowBytes, outputView } from "@fascicle/object-store";
 
 /**
  * Where the pages are: one Int32 for each. Above zero it names a slab of the host, below zero (-1 - n) the nth of the
@@ -111,7 +111,7 @@ export class PagedOutputs {
       ({ dtype, width, table, byteOffset }) =>
         new PageViews(table, (slab, page) => {
           const values = width * Math.min(pageVoxels, voxelCount - page * pageVoxels);
-          return viewOf(dtype, bufferOf(slab), byteOffset, values);
+          return outputView(dtype, bufferOf(slab), byteOffset, values);
         }),
     );
   }
@@ -135,22 +135,6 @@ export class PagedOutputs {
   }
 }
 
-function viewOf(
-  dtype: OutputField["dtype"],
-  buffer: SharedArrayBuffer,
-  byteOffset: number,
-  length: number,
-): OutputView {
-  switch (dtype) {
-    case "float64":
-      return new Float64Array(buffer, byteOffset, length);
-    case "uint16":
-      return new Uint16Array(buffer, byteOffset, length);
-    case "uint8":
-      return new Uint8Array(buffer, byteOffset, length);
-  }
-}
-
 /** Voxels `[start, end)` cut where a page ends. */
 export function* byPage(
   pageVoxels: number,
@@ -171,9 +155,9 @@ export function outputPageLayout(
   pageVoxels: number,
 ): { readonly byteOffsets: readonly number[]; readonly pageBytes: number } {
   let pageBytes = 0;
-  const byteOffsets = outputs.map(({ width, dtype }) => {
+  const byteOffsets = outputs.map((field) => {
     const byteOffset = pageBytes;
-    pageBytes += Math.ceil((pageVoxels * width * bytesPerValue[dtype]) / 8) * 8;
+    pageBytes += Math.ceil((pageVoxels * outputRowBytes(field)) / 8) * 8;
     return byteOffset;
   });
   return { byteOffsets, pageBytes };

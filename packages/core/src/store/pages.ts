@@ -25,7 +25,7 @@ export interface Page {
 
 export interface Portion {
   readonly request: number;
-  readonly pages: readonly number[];
+  pages: readonly number[];
   isReserved: boolean;
   isGranted: boolean;
 }
@@ -208,11 +208,9 @@ function pagesReleased(
   if (portion.isReserved) {
     for (const id of portion.pages) if (ids.includes(id)) unpin(state, owner, id, effects);
   }
-  owner.portions.delete(request);
-  if (kept.length === 0) return;
-  const rest = { ...portion, pages: kept };
-  owner.portions.set(request, rest);
-  grantIfHere(owner, rest, effects);
+  portion.pages = kept;
+  if (kept.length === 0) owner.portions.delete(request);
+  else grantIfHere(owner, portion, effects);
 }
 
 function unpin(state: PagesState, owner: PageOwner, id: number, effects: PagesEffect[]): void {

@@ -46,9 +46,7 @@ export type Engine = (task: EngineTask) => Promise<EngineReport>;
 
 /** Chunks that are left to do. */
 export function chunksToFit({ chunkCount, settled }: EngineTask): RangeSet {
-  const left = new RangeSet({ start: 0, end: chunkCount });
-  for (const chunks of settled.ranges()) left.remove(chunks);
-  return left;
+  return new RangeSet(...settled.gaps({ start: 0, end: chunkCount }));
 }
 
 /** Voxels of the chunks that need not be done. */

@@ -112,10 +112,9 @@ class SomePages implements LocalPages {
 
   fitted(chunks: Range): void {
     this.#fit.fitted(chunks);
-    const fresh = new RangeSet(chunks);
-    for (const range of this.#fitted.ranges()) fresh.remove(range);
+    const fresh = this.#fitted.gaps(chunks);
     this.#fitted.add(chunks);
-    for (const range of fresh.ranges()) {
+    for (const range of fresh) {
       if (this.#outputs === undefined) this.#isInPlace(range);
       else this.#unstored.add(range);
     }

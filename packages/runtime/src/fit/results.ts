@@ -57,18 +57,6 @@ export class ResultsInMemory implements Results {
   async release(): Promise<void> {}
 }
 
-/** A typed array over rows that begin where their buffer does. */
-function viewOfRows(dtype: OutputField["dtype"], { buffer }: Uint8Array): OutputView {
-  switch (dtype) {
-    case "float64":
-      return new Float64Array(buffer);
-    case "uint16":
-      return new Uint16Array(buffer);
-    case "uint8":
-      return new Uint8Array(buffer);
-  }
-}
-
 /** Rows that were written at once. */
 interface Extent extends Range {
   readonly pieces: readonly ScratchPiece[];
@@ -101,10 +89,9 @@ export class ResultsOnDisk implements Results {
   async #write(voxels: Range, parts: readonly Uint8Array[]): Promise<void> {
     this.#file ??= Promise.resolve(this.#scratch.create("results"));
     const file = await this.#file;
-    const fresh = new RangeSet(voxels);
-    for (const range of this.#taken.ranges()) fresh.remove(range);
+    const fresh = this.#taken.gaps(voxels);
     this.#taken.add(voxels);
-    for (const { start, end } of fresh.ranges()) {
+    for (const { start, end } of fresh) {
       const rows = parts.map((part, i) => {
         const rowBytes = outputRowBytes(this.#fields[i]);
         return part.subarray((start - voxels.start) * rowBytes, (end - voxels.start) * rowBytes);
@@ -145,7 +132,7 @@ export class ResultsOnDisk implements Results {
   field(output: number): FittedField {
     const { width, dtype, units, name } = this.#fields[output];
     const read = async (start: number, end: number): Promise<OutputView> => {
-      return viewOfRows(dtype, await this.rows(output, { start, end }));
+      return outputView(dtype, (await this.rows(output, { start, end })).buffer);
     };
     return {
       get data(): OutputView {

@@ -1,5 +1,5 @@
 /** Which blocks of a fit's signals workers wait for, and which of them the driver is asked for: nothing else is passed on. */
-import { bytesPerValue } from "@fascicle/object-store";
+import { rowBytesOf } from "@fascicle/object-store";
 import { type JobSpec, wantedBlocksLimit } from "@fascicle/transport";
 
 interface WantedBlock {
@@ -92,6 +92,6 @@ export class BlockLedger {
   #bytesOf(block: number): number {
     const { voxelCount, signals } = this.#spec;
     const voxels = Math.min(voxelCount - block * signals.blockVoxels, signals.blockVoxels);
-    return voxels * signals.width * bytesPerValue[signals.dtype];
+    return voxels * rowBytesOf(signals);
   }
 }

@@ -1,7 +1,7 @@
 /** Which fit is which: everything that decides the bytes of its results, and nothing else. */
 import { createHash } from "node:crypto";
 import type { ChunkedModel } from "@fascicle/core";
-import { bytesPerValue, readRows } from "@fascicle/object-store";
+import { readRows, rowBytesOf } from "@fascicle/object-store";
 import { encodeValue } from "@fascicle/transport";
 import { version } from "../version.ts";
 
@@ -55,7 +55,7 @@ async function digestsOf({ dwi, signals }: FittableModel): Promise<readonly stri
     return inputs.map(({ role, sha256 }) => `${role} ${sha256}`);
   }
   const hash = createHash("sha256");
-  const rowBytes = signals.width * bytesPerValue[signals.dtype];
+  const rowBytes = rowBytesOf(signals);
   const pieceVoxels = Math.max(1, Math.floor(hashedPieceBytes / rowBytes));
   for (let start = 0; start < signals.voxelCount; start += pieceVoxels) {
     const end = Math.min(signals.voxelCount, start + pieceVoxels);
