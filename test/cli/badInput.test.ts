@@ -309,7 +309,7 @@ describe("commands", () => {
   });
 
   it("of later versions say so", async () => {
-    const ended = await home.run(["bench"]);
+    const ended = await home.run(["bench", "tasks"]);
     expect(ended.code).toBe(2);
     expect(ended.stderr).toMatch(/not in this version yet/);
   });

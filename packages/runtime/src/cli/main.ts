@@ -2,12 +2,12 @@
 import { Command, CommanderError } from "commander";
 import { endLocalThreads } from "../fit/local.ts";
 import { version } from "../version.ts";
+import { addBenchCommand } from "./bench.ts";
 import { removeOwnLog } from "./children.ts";
 import { exitCodes, reportError } from "./exit.ts";
 import { addFitCommand } from "./fit.ts";
 import { addGcCommand } from "./gc.ts";
 import { addJoinCommand } from "./join.ts";
-import { addLaterCommands } from "./notYet.ts";
 import { addObjectsCommand } from "./objects.ts";
 import { addPhantomCommand } from "./phantom.ts";
 import { addQuickstartCommand } from "./quickstart.ts";
@@ -32,7 +32,7 @@ addStopCommand(program);
 addWhyCommand(program);
 addObjectsCommand(program);
 addGcCommand(program);
-addLaterCommands(program);
+addBenchCommand(program);
 exitByThrowing(program);
 
 /** Commander would end the process itself; errors go our way instead. */
