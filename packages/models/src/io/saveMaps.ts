@@ -23,8 +23,8 @@ export interface SaveMapsOptions {
   /** For volumes that are put together from rows on disk, at least one. Default 256 MiB. */
   readonly memoryBytes?: number;
   readonly signal?: AbortSignal;
-  /** Written as report.json where given. */
-  readonly receipt?: object;
+  /** Written as report.json where given; a function is asked when the maps are written. */
+  readonly receipt?: object | (() => object);
 }
 
 export type SaveableFit = FittedMaps & { readonly model: DwiModel };
@@ -55,7 +55,9 @@ export async function saveMaps(
       names.push(name, sidecar);
     }
     if (options.receipt !== undefined) {
-      await writeFile(join(staging.path, reportFile), toJson(options.receipt), { signal });
+      const { receipt } = options;
+      const report = typeof receipt === "function" ? (receipt as () => object)() : receipt;
+      await writeFile(join(staging.path, reportFile), toJson(report), { signal });
       names.push(reportFile);
     }
     signal?.throwIfAborted();

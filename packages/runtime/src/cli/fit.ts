@@ -18,9 +18,10 @@ import { connect } from "../client/connect.ts";
 import { NotYetError, UsageError } from "../errors.ts";
 import { type FitOptions, fitOnLedger } from "../fit/fitChunked.ts";
 import type { FitProgress } from "../fit/progress.ts";
-import type { EngineName, Receipt } from "../fit/receipt.ts";
+import { type EngineName, type Receipt, withCommand } from "../fit/receipt.ts";
 import { Scratch } from "../fit/scratch.ts";
 import type { FitLedgerOptions } from "../ledger/fitLedger.ts";
+import { CommandClock } from "./commandClock.ts";
 import { sweepDeadScratch } from "./deadScratch.ts";
 import { addModelOptions, type ModelName, type ModelOptions } from "./fitModels.ts";
 import { readJoinString } from "./joinString.ts";
@@ -162,6 +163,7 @@ function addCommonOptions(command: Command): void {
 }
 
 async function runFit(name: ModelName, options: FitCommandOptions, signal: AbortSignal) {
+  const clock = new CommandClock();
   refuseLater(options);
   const bar = new ProgressBar(process.stderr);
   const engine = engineOf(options);
@@ -180,6 +182,7 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
     onWait: (reason) => bar.waits(reason),
   });
   try {
+    clock.begin("reading");
     bar.step(1, 3);
     const limitBytes = options.objectMemory ?? objectMemoryShare(usableMemoryBytes());
     const dwi = await openDwi({
@@ -194,6 +197,7 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       signal,
       onProgress: (share) => bar.show(`reading ${options.dwi}`, share),
     });
+    clock.begin("binding");
     bar.step(2, 3);
     const model = makeModel(name, options.sendVolume ? withoutOrigin(dwi) : dwi, options);
     for (const warning of [...dwi.warnings, ...model.warnings]) {
@@ -220,14 +224,20 @@ async function runFit(name: ModelName, options: FitCommandOptions, signal: Abort
       scratch,
       onProgress: (progress: FitProgress) => bar.fit(name, progress),
     };
+    clock.begin("fit");
     const receipt = await fitOnLedger(model, options.chunks, fitOptions, place, async (fit) => {
+      clock.begin("writing");
       bar.step(3, 3);
       bar.show(`writing maps to ${options.out}`, 0);
       const { dtype, nifti } = options;
       const memoryBytes = limitBytes - bytesInMemory(dwi);
-      const { receipt } = fit;
+      let written = fit.receipt;
+      const receipt = () => {
+        written = withCommand(fit.receipt, clock.seconds);
+        return written;
+      };
       await saveMaps(fit, options.out, { dtype, nifti, signal, receipt, memoryBytes });
-      return fit.receipt;
+      return written;
     });
     bar.clear();
     process.stdout.write(
@@ -298,6 +308,7 @@ function renderReceipt(receipt: Receipt, { out, voxelTimeout }: FitCommandOption
     `voxels     ${statuses}`,
     ...givenUpLines(voxelsByStatus, voxelTimeout),
     `efficiency ${Math.round(receipt.efficiency * 100)} % (compute ${seconds.compute.toFixed(2)} s, copy ${seconds.copy.toFixed(2)} s, idle ${seconds.idle.toFixed(2)} s, tail ${seconds.tail.toFixed(3)} s)`,
+    ...commandLines(receipt),
     `memory     ${formatBytes(receipt.peakBytes.memory)} at most; ${formatBytes(receipt.bytesLeft)} left on disk`,
     ...(receipt.peakBytes.spill > 0
       ? [
@@ -306,6 +317,15 @@ function renderReceipt(receipt: Receipt, { out, voxelTimeout }: FitCommandOption
       : []),
     `maps       ${out}`,
   ].join("\n")}\n`;
+}
+
+/** Where the time of the whole command went. */
+function commandLines({ commandSeconds }: Receipt): string[] {
+  if (commandSeconds === undefined) return [];
+  const { total, reading, binding, fit, writing, starting } = commandSeconds;
+  const phases = Object.entries({ reading, "binding the model": binding, fit, writing, starting });
+  const shares = phases.map(([name, seconds]) => `${name} ${seconds.toFixed(1)} s`).join(", ");
+  return [`command    ${formatSeconds(total)}: ${shares}`];
 }
 
 /** Voxels that were given up, where there are any, and why. */

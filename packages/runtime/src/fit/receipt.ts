@@ -5,6 +5,20 @@ import type { EngineReport } from "./engine.ts";
 
 export type EngineName = "serial" | "local" | "cluster";
 
+/**
+ * Wall time of a whole command, from the start of its process until its maps are written: `starting` (loading code,
+ * looking for a head), `reading` the inputs, `binding` the model to them (its response, its tables), the `fit` with
+ * its ledger, and `writing` the maps. They follow each other, so they add up to `total`.
+ */
+export interface CommandSeconds {
+  readonly starting: number;
+  readonly reading: number;
+  readonly binding: number;
+  readonly fit: number;
+  readonly writing: number;
+  readonly total: number;
+}
+
 /** What `report.json` holds. Times in seconds, sizes in bytes. */
 export interface Receipt {
   readonly model: string;
@@ -39,6 +53,8 @@ export interface Receipt {
     readonly tail: number;
     readonly idle: number;
   };
+  /** Of `runtime fit` alone. */
+  readonly commandSeconds?: CommandSeconds;
   /** `compute / (workers * total)`. */
   readonly efficiency: number;
   /** Of the voxels that this run fitted or gave up. */
@@ -99,12 +115,31 @@ export function makeReceipt(input: ReceiptInput): Receipt {
     efficiency: rounded(available > 0 ? Math.min(1, report.computeSeconds / available) : 0),
     voxelsPerSecond: Math.round((input.voxels - input.voxelsResumed) / totalSeconds),
     attempts: report.attempts,
-    peakBytes: { memory: process.resourceUsage().maxRSS * 1024, spill: input.spill.peakBytes },
+    peakBytes: { memory: peakMemoryBytes(), spill: input.spill.peakBytes },
     // Only the ledger is on disk while a fit runs, and it goes when the maps are in place.
     bytesLeft: 0,
     voxelsByStatus: countStatuses(input.status ?? []),
   };
 }
+
+/** The receipt of a fit whose command has written its maps: the memory that took is in it. */
+export function withCommand(receipt: Receipt, seconds: CommandSeconds): Receipt {
+  const { starting, reading, binding, fit, writing, total } = seconds;
+  return {
+    ...receipt,
+    commandSeconds: {
+      starting: rounded(starting),
+      reading: rounded(reading),
+      binding: rounded(binding),
+      fit: rounded(fit),
+      writing: rounded(writing),
+      total: rounded(total),
+    },
+    peakBytes: { ...receipt.peakBytes, memory: peakMemoryBytes() },
+  };
+}
+
+const peakMemoryBytes = () => process.resourceUsage().maxRSS * 1024;
 
 /** Voxels by the name of their status, those that occur. */
 export function countStatuses(status: ArrayLike<number>): Record<string, number> {
