@@ -4,8 +4,9 @@ import { type ResponseChoice, resolveResponse } from "./csd/response.ts";
 import { toScannerFrame } from "./csd/scannerFrame.ts";
 import { chooseShells, type ShellChoice } from "./csd/shells.ts";
 import type { Dwi } from "./io/dwi.ts";
+import { kernelWarnings } from "./kernelEngine.ts";
+import { kernelHash } from "./kernelHash.ts";
 import type { CsdParameters, ShBasis } from "./kernels/csdDesign.ts";
-import { kernelHash } from "./kernels/index.ts";
 import { HEMISPHERE181 } from "./kernels/sphere.ts";
 import { coefficientCount } from "./kernels/sphericalHarmonics.ts";
 import { type DwiModel, InputError, type MapFile, type OutputField } from "./model.ts";
@@ -91,6 +92,7 @@ export function csd(dwi: Dwi, options: CsdOptions = {}): CsdModel {
       ...chosen.warnings,
       ...response.warnings,
       ...countWarnings(count, volumes.length, chosen.shells),
+      ...kernelWarnings(),
     ],
     files: filesOf(shBasis, shOrder),
     extend: (fit) => csdExtras(extras, fit),

@@ -1,5 +1,6 @@
 /** The diffusion tensor model. */
 import type { Dwi } from "./io/dwi.ts";
+import { kernelWarnings } from "./kernelEngine.ts";
 import { kernelHash } from "./kernelHash.ts";
 import { DTI_OUTPUTS, type DtiParameters } from "./kernels/dti.ts";
 import { createTensorDesign } from "./kernels/tensor.ts";
@@ -65,7 +66,7 @@ export function dti(dwi: Dwi, options: DtiOptions = {}): DwiModel<DtiExtras> {
     outputs: outputFields(DTI_OUTPUTS, DESCRIPTIONS),
     kernel: { module: "@fascicle/models/kernels", name: "dti", hash: kernelHash(), parameters },
     options: { method, minSignal: parameters.minSignal },
-    warnings: [],
+    warnings: kernelWarnings(),
     files: mapFiles("dti", DTI_OUTPUTS, DESCRIPTIONS),
     extend: (fit) => ({
       predict: () =>

@@ -1,5 +1,6 @@
 /** The free-water tensor model. */
 import type { Dwi } from "./io/dwi.ts";
+import { kernelWarnings } from "./kernelEngine.ts";
 import { kernelHash } from "./kernelHash.ts";
 import { FREE_WATER_OUTPUTS, type FreeWaterParameters } from "./kernels/freewater.ts";
 import { WATER_DIFFUSIVITY } from "./kernels/freewaterGrid.ts";
@@ -75,7 +76,7 @@ export function freeWater(dwi: Dwi, options: FreeWaterOptions = {}): DwiModel<Fr
       parameters,
     },
     options: { method, waterDiffusivity: WATER_DIFFUSIVITY },
-    warnings: [],
+    warnings: kernelWarnings(),
     files: mapFiles("freewater", FREE_WATER_OUTPUTS, DESCRIPTIONS),
     extend: (fit) => ({
       predict: () =>

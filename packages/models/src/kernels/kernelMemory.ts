@@ -36,6 +36,11 @@ export function createKernelMemory<Functions, Name extends string>(
   return { engine, functions, arrays };
 }
 
+/** The engine that a memory gets here where none is named. */
+export function usualEngine(): KernelEngine {
+  return createEngine(0, () => undefined, undefined).engine;
+}
+
 function createEngine<Functions>(
   bytes: number,
   plain: (memory: ArrayBuffer) => Functions,

@@ -2,6 +2,7 @@
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { counted } from "@fascicle/core";
+import { kernelWarnings } from "@fascicle/models";
 import { currentOwner, SlabPool } from "@fascicle/object-store";
 import {
   ConnectError,
@@ -153,6 +154,7 @@ async function work(joinText: string, join: JoinString, options: JoinOptions): P
     if (first === undefined) return exitCodes.interrupted;
     let { ended } = first;
     const leaveRegister = register(joinText);
+    for (const warning of kernelWarnings()) log.warn(warning);
     log.info(`joined the head at ${join.host}:${join.port} with ${counted(slots, "slot")}`);
     if (!isChild()) {
       process.stdout.write(`joined ${join.host}:${join.port} with ${counted(slots, "slot")}\n`);

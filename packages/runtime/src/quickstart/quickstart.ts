@@ -140,12 +140,17 @@ async function fitBoth(
   begin: (step: Step) => void,
 ): Promise<Fit[]> {
   const fits: Fit[] = [];
+  const told = new Set<string>();
   const models = { csd: () => csd(dwi), freewater: () => freeWaterIfPossible(dwi, events) };
   for (const name of ["csd", "freewater"] as const) {
     const model: DwiModel | undefined = models[name]();
     if (model === undefined) continue;
     begin(name);
-    for (const warning of model.warnings) events.onNote(`warning: ${warning}`);
+    // What is said of the machine is said with each model, and read once.
+    for (const warning of model.warnings.filter((sentence) => !told.has(sentence))) {
+      told.add(warning);
+      events.onNote(`warning: ${warning}`);
+    }
     const fit = await fitChunked(model, "auto", {
       engine: "local",
       workers,
