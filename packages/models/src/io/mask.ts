@@ -2,8 +2,10 @@
 import type { Hash } from "node:crypto";
 import { InputError } from "../model.ts";
 import { affineDifference, affineOf } from "./affine.ts";
+import type { NumericView } from "./datatype.ts";
 import type { NiftiHeader } from "./header.ts";
 import type { InputFile, ReadOptions } from "./inputFile.ts";
+import type { PieceSink } from "./volumeReader.ts";
 import { openVolumes, readVolumes } from "./volumeReader.ts";
 
 /** How far entries of the affines may differ, in voxels. */
@@ -55,39 +57,49 @@ function checkSameGrid(file: InputFile, mask: NiftiHeader, dwi: NiftiHeader): vo
   }
 }
 
-/** Ascending grid indices of voxels whose mean b0 signal (scaled) is above zero. Throws InputError. */
-export async function maskFromB0(
+/** Adds up these volumes, and reads no further than the last of them. */
+export async function sumB0(
   file: InputFile,
   header: NiftiHeader,
   isB0: Uint8Array,
-  b0Threshold: number,
   options: ReadOptions,
-): Promise<Uint32Array> {
-  if (!isB0.includes(1)) {
-    throw new InputError(
-      `${file.subject} has no volume at or below b = ${b0Threshold} to make a mask from; give a mask file.`,
-    );
+): Promise<B0Sum> {
+  const b0 = new B0Sum(header);
+  const take: PieceSink = (_volume, first, values) => b0.take(first, values);
+  await readVolumes(file, header, { wanted: isB0, stopEarly: true }, take, options);
+  return b0;
+}
+
+/** The b0 signals (scaled) of every voxel of the grid, added up. */
+export class B0Sum {
+  readonly #sums: Float64Array;
+  readonly #slope: number;
+  readonly #intercept: number;
+
+  constructor({ shape: [nx, ny, nz], slope, intercept }: NiftiHeader) {
+    this.#sums = new Float64Array(nx * ny * nz);
+    this.#slope = slope;
+    this.#intercept = intercept;
   }
-  const [nx, ny, nz] = header.shape;
-  const sums = new Float64Array(nx * ny * nz);
-  const { slope, intercept } = header;
-  await readVolumes(
-    file,
-    header,
-    { wanted: isB0, stopEarly: true },
-    (_volume, first, values) => {
-      for (let i = 0; i < values.length; i++) sums[first + i] += slope * values[i] + intercept;
-    },
-    options,
-  );
-  // The mean has the sign of the sum. A voxel whose b0 is not a number is taken in, so that its status tells.
-  const inside = new Uint8Array(sums.length);
-  for (let i = 0; i < sums.length; i++) if (!(sums[i] <= 0)) inside[i] = 1;
-  const voxels = indicesOf(inside);
-  if (voxels.length === 0) {
-    throw new InputError(`${file.subject} has no voxel with a mean b0 signal above zero.`);
+
+  /** Adds the values from grid index `first` on of a b0 volume. */
+  take(first: number, values: NumericView): undefined {
+    for (let i = 0; i < values.length; i++) {
+      this.#sums[first + i] += this.#slope * values[i] + this.#intercept;
+    }
   }
-  return voxels;
+
+  /** Whether the mean is above zero; also where it is not a number, so that the voxel's status tells. */
+  isInside(voxel: number): boolean {
+    return !(this.#sums[voxel] <= 0);
+  }
+
+  /** Ascending grid indices of the voxels inside; the mean has the sign of the sum. */
+  voxels(): Uint32Array {
+    const inside = new Uint8Array(this.#sums.length);
+    for (let i = 0; i < inside.length; i++) if (this.isInside(i)) inside[i] = 1;
+    return indicesOf(inside);
+  }
 }
 
 function indicesOf(inside: Uint8Array): Uint32Array {

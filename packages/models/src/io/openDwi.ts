@@ -1,11 +1,11 @@
 /** Opens a diffusion-weighted volume with its gradient table and mask. */
+import type { Hash } from "node:crypto";
 import { createHash } from "node:crypto";
 import { counted } from "../counted.ts";
 import { InputError } from "../model.ts";
-import type { ScratchSpace, VoxelSignals } from "../signals.ts";
+import type { ScratchSpace } from "../signals.ts";
 import { originOf } from "../volumes/parameters.ts";
-import { abortable } from "./abortable.ts";
-import { CentreCollector } from "./centre.ts";
+import type { B0Guess } from "./b0Guess.ts";
 import type { Dwi, GradientTable } from "./dwi.ts";
 import {
   gradientTable,
@@ -19,11 +19,11 @@ import type { NiftiHeader } from "./header.ts";
 import { geometryOf } from "./header.ts";
 import type { InputFile } from "./inputFile.ts";
 import { inputName, openInput } from "./inputFile.ts";
-import { maskFromB0, readMask } from "./mask.ts";
-import { openVolumes, readVolumes } from "./volumeReader.ts";
+import { readMask } from "./mask.ts";
+import { ReadProgress } from "./readProgress.ts";
+import { readB0Voxels, readRows } from "./scanRows.ts";
+import { openVolumes } from "./volumeReader.ts";
 import type { Allocate } from "./voxelMatrix.ts";
-import type { RowCollector } from "./voxelRows.ts";
-import { collectRows } from "./voxelRows.ts";
 
 const defaultB0Threshold = 50;
 /** Grid indices are kept as unsigned 32-bit integers. */
@@ -88,38 +88,19 @@ async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
   const volumes = volumeCountOf(header, inputs.dwi);
   const table = await readTable(inputs, volumes, digests, options);
   const kept = keptVolumes(table, options.maxB, inputs.bval);
-  const progress = progressOf(inputs.dwi, options, lastB0Fraction(table, kept));
-  const voxels =
-    inputs.mask === undefined
-      ? await maskFromB0(
-          inputs.dwi,
-          header,
-          table.isB0.map((b0, i) => b0 * kept[i]),
-          table.b0Threshold,
-          { signal, onBytes: progress.onFirstPassBytes },
-        )
-      : await readMask(inputs.mask, header, digests.start("mask"), signal);
-  progress.firstPassDone();
-
+  const scan = { file: inputs.dwi, header, kept, progress: new ReadProgress(options.onProgress) };
   const gradients = selectVolumes(table, kept);
-  const width = gradients.bvals.length;
+  const { progress } = scan;
   const scale = { slope: header.slope, intercept: header.intercept };
   const geometry = geometryOf(header);
-  const centre = new CentreCollector(geometry.shape, width, scale);
-  const columnOf = columnsOf(kept);
-  const rows = await collectRows(geometry.shape, voxels, width, header.datatype.dtype, options);
-  const readRows = () =>
-    readVolumes(
-      inputs.dwi,
-      header,
-      { wanted: kept, stopEarly: false },
-      (volume, first, values) => {
-        centre.take(columnOf[volume], first, values);
-        return rows.take(columnOf[volume], first, values);
-      },
-      { hash: digests.start("dwi"), signal, onBytes: progress.onBytes },
-    );
-  const { surplusBytes, signals } = await filled(rows, readRows, signal);
+  const read = (voxels: Uint32Array, guess?: B0Guess) =>
+    readRows(scan, voxels, guess, digests.start("dwi"), options, signal);
+  const { mask } = inputs;
+  const taken =
+    mask === undefined
+      ? await readB0Voxels(scan, table, read, signal)
+      : await read(await readMask(mask, header, digests.start("mask"), signal));
+  const { voxels, rows, signals, centre, surplusBytes } = taken;
   progress.done();
   if (inputs.mask !== undefined) centre.keepOnly(voxels);
   const listed = digests.listed(inputs);
@@ -135,7 +116,7 @@ async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
     selection: {
       b0Threshold: table.b0Threshold,
       maxB: options.maxB ?? null,
-      volumes: width,
+      volumes: gradients.bvals.length,
       mask: inputs.mask === undefined ? "mean b0 signal above zero" : "file",
     },
     inputs: listed,
@@ -143,28 +124,11 @@ async function readDwi(inputs: Inputs, options: OpenDwiOptions): Promise<Dwi> {
   };
 }
 
-/** What there is on disk goes where reading fails. */
-async function filled(
-  rows: RowCollector,
-  read: () => Promise<number>,
-  signal: AbortSignal | undefined,
-): Promise<{ surplusBytes: number; signals: VoxelSignals }> {
-  try {
-    const surplusBytes = await read();
-    const signals = await abortable(rows.finish(), signal);
-    return { surplusBytes, signals };
-  } catch (error) {
-    // Why it failed matters more than what then cannot be removed.
-    await rows.close().catch(() => undefined);
-    throw error;
-  }
-}
-
 /** Running sha256 of each input. */
 class Digests {
-  readonly #hashes = new Map<string, ReturnType<typeof createHash>>();
+  readonly #hashes = new Map<string, Hash>();
 
-  start(role: string): ReturnType<typeof createHash> {
+  start(role: string): Hash {
     const hash = createHash("sha256");
     this.#hashes.set(role, hash);
     return hash;
@@ -231,46 +195,6 @@ function keptVolumes(table: GradientTable, maxB: number | undefined, bval: Input
     );
   }
   return kept;
-}
-
-function columnsOf(kept: Uint8Array): Int32Array {
-  let next = 0;
-  return Int32Array.from(kept, (keep) => (keep === 1 ? next++ : -1));
-}
-
-function lastB0Fraction(table: GradientTable, kept: Uint8Array): number {
-  const last = table.isB0.findLastIndex((b0, i) => b0 === 1 && kept[i] === 1);
-  return (last + 1) / kept.length;
-}
-
-/** Fractions over both passes where there is no mask; they never go back. */
-function progressOf(file: InputFile, options: OpenDwiOptions, firstPassFraction: number) {
-  const firstShare = options.mask === undefined ? firstPassFraction / (1 + firstPassFraction) : 0;
-  const firstPassBytes = Math.max(1, firstPassFraction * file.sizeBytes);
-  let told = 0;
-  let bytes = 0;
-  const tell = (fraction: number) => {
-    if (fraction <= told) return;
-    told = fraction;
-    options.onProgress?.(fraction);
-  };
-  return {
-    onFirstPassBytes(count: number) {
-      bytes += count;
-      tell(firstShare * Math.min(1, bytes / firstPassBytes));
-    },
-    firstPassDone() {
-      bytes = 0;
-      tell(firstShare);
-    },
-    onBytes(count: number) {
-      bytes += count;
-      tell(firstShare + (1 - firstShare) * Math.min(1, bytes / file.sizeBytes));
-    },
-    done() {
-      tell(1);
-    },
-  };
 }
 
 const unitNames: Readonly<Record<number, string>> = { 1: "metres", 3: "micrometres" };
