@@ -142,7 +142,12 @@ describe("csd kernel", () => {
   it.each([2, 4, 8, 12, 16])("gives the same bytes without WebAssembly, order %i", (order) => {
     const name = "csd_real_64dir";
     const parameters = parametersFor(readReferenceGradients(name), fibre, 100, order);
-    const signals = readReferenceImage(`${name}/dwi.nii.gz`).data.slice(0, 100 * parameters.width);
+    // Without WebAssembly a voxel of order 16 takes half a second.
+    const voxels = order > 8 ? 12 : 100;
+    const signals = readReferenceImage(`${name}/dwi.nii.gz`).data.slice(
+      0,
+      voxels * parameters.width,
+    );
     signals[5 * parameters.width + 9] = Number.NaN;
     const fast = fit(parameters, signals);
     expect(createTileMemory({ x: 1 }).engine).toBe("webassembly");
