@@ -1,2 +1,3 @@
 /** What the module exports: one module holds the hot loops of all kernels. */
+export * from "./tensor";
 export * from "./tiles";

@@ -3,6 +3,7 @@ import { VoxelStatus } from "../model.ts";
 import { tensorTable } from "../tensor/table.ts";
 import { readReferenceGradients, readReferenceImage } from "../tensor/testing.ts";
 import { createDtiKernel, DTI_OUTPUTS, type DtiParameters } from "./dti.ts";
+import type { KernelEngine } from "./kernelMemory.ts";
 
 const dwi = readReferenceImage("csd_real_64dir/dwi.nii.gz");
 const gradients = tensorTable(readReferenceGradients("csd_real_64dir"));
@@ -25,12 +26,17 @@ function parameters(changes: Partial<DtiParameters> = {}): DtiParameters {
 type Fitted = Record<(typeof DTI_OUTPUTS)[number][0], Float64Array>;
 
 /** Fits in chunks of the given sizes, taken in turn. */
-function fit(settings: DtiParameters, signals: Float64Array, chunks: number[] = []): Fitted {
+function fit(
+  settings: DtiParameters,
+  signals: Float64Array,
+  chunks: number[] = [],
+  engine?: KernelEngine,
+): Fitted {
   const count = signals.length / settings.width;
   const views = DTI_OUTPUTS.map(([, width]) => new Float64Array(count * width).fill(-7));
   for (let first = 0, turn = 0; first < count; turn++) {
     const size = Math.min(count - first, chunks.length > 0 ? chunks[turn % chunks.length] : count);
-    createDtiKernel(settings).fit(signals, first, size, views, first);
+    createDtiKernel(settings, engine).fit(signals, first, size, views, first);
     first += size;
   }
   return Object.fromEntries(DTI_OUTPUTS.map(([name], i) => [name, views[i]])) as Fitted;
@@ -96,6 +102,18 @@ describe("dti kernel", () => {
       const parts = fit(parameters(), dwi.data, chunks);
       for (const [name] of DTI_OUTPUTS) {
         expect(Buffer.from(parts[name].buffer).equals(Buffer.from(whole[name].buffer))).toBe(true);
+      }
+    }
+  });
+
+  it("gives the same bytes with and without WebAssembly, for odd and even numbers of volumes", () => {
+    for (const count of [width, width - 1, 12]) {
+      const volumes = Int32Array.from({ length: count }, (_, i) => i);
+      const [fast, plain] = (["webassembly", "plain"] as const).map((engine) =>
+        fit(parameters({ volumes }), dwi.data, [], engine),
+      );
+      for (const [name] of DTI_OUTPUTS) {
+        expect(Buffer.from(fast[name].buffer).equals(Buffer.from(plain[name].buffer))).toBe(true);
       }
     }
   });

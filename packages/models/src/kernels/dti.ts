@@ -1,7 +1,8 @@
 /** The diffusion tensor of a voxel by weighted or ordinary linear least squares. */
 import { type OutputView, type VoxelKernel, VoxelStatus } from "../model.ts";
 import { eigen3 } from "./eigen3.ts";
-import { exp, log } from "./elementary.ts";
+import { exp } from "./elementary.ts";
+import type { KernelEngine } from "./kernelMemory.ts";
 import {
   createPivotedWorkspace,
   factorize,
@@ -11,14 +12,15 @@ import {
 } from "./leastSquares.ts";
 import type { SampleParameters, TensorDesign } from "./tensor.ts";
 import {
-  accumulateNormalMatrix,
   createPseudoInverse,
   createTensorDesign,
   fractionalAnisotropy,
-  projectOntoDesign,
   readSamples,
   SampleState,
+  spreadProducts,
 } from "./tensor.ts";
+import { DESIGN_COLUMNS, PRODUCTS, placesFor } from "./tensorLayout.ts";
+import { createTensorMemory, fillRow, type TensorMemory } from "./tensorMemory.ts";
 
 export interface DtiParameters extends SampleParameters {
   readonly method: "wls" | "ols";
@@ -49,8 +51,8 @@ const SMALLEST_SHARE = 1e-6;
  * Outputs: evals (3, mm²/s, falling), evecs (9, the matrix by rows, columns are the vectors), fa, md,
  * ad, rd (mm²/s), s0 (in units of the signal), status. All 0 where the status is 2, 3 or 4.
  */
-export function createDtiKernel(parameters: DtiParameters): VoxelKernel {
-  const fitter = createTensorFitter(parameters);
+export function createDtiKernel(parameters: DtiParameters, engine?: KernelEngine): VoxelKernel {
+  const fitter = createTensorFitter(parameters, engine);
   return {
     fit(signals, first, count, out, outFirst) {
       for (let v = 0; v < count; v++) {
@@ -70,26 +72,27 @@ interface TensorFitter {
   fit(signals: Float32Array | Float64Array, voxel: number): number;
 }
 
-function createTensorFitter(parameters: DtiParameters): TensorFitter {
+function createTensorFitter(parameters: DtiParameters, engine?: KernelEngine): TensorFitter {
   const design = createTensorDesign(parameters);
-  const inverse = createPseudoInverse(design);
-  const samples = new Float64Array(design.samples);
-  const solution = new Float64Array(7);
+  const places = placesFor(design.samples);
+  const lengths = { inverse: DESIGN_COLUMNS * places, samples: places, solution: DESIGN_COLUMNS };
+  const passLengths = { weights: places, residuals: places, pulls: places, sums: PRODUCTS };
+  const stepLengths = { border: DESIGN_COLUMNS, step: DESIGN_COLUMNS };
+  const memory = createTensorMemory(design, { ...lengths, ...passLengths, ...stepLengths }, engine);
+  const { arrays, functions, at } = memory;
+  fillInverse(design, arrays.inverse);
+  const { solution } = arrays;
   const values = new Float64Array(3);
   const vectors = new Float64Array(9);
-  const reweight = createSecondPass(design.samples);
+  const reweight = createSecondPass(design, memory);
 
   function fit(signals: Float32Array | Float64Array, voxel: number): number {
-    const state = readSamples(signals, voxel, parameters, samples);
+    const state = readSamples(signals, voxel, parameters, arrays.samples);
     if (state === SampleState.notFinite) return VoxelStatus.notFinite;
     if (state === SampleState.noSignal) return VoxelStatus.noSignal;
-    for (let i = 0; i < samples.length; i++) {
-      samples[i] = log(Math.max(samples[i], parameters.minSignal));
-    }
-    applyInverse(inverse, samples, solution);
-    if (parameters.method === "wls" && !reweight(design, samples, solution)) {
-      return VoxelStatus.singular;
-    }
+    functions.takeLogs(at.samples, parameters.minSignal, places, at.table);
+    functions.sumColumns(at.inverse, at.samples, places, at.solution);
+    if (parameters.method === "wls" && !reweight()) return VoxelStatus.singular;
     eigen3(solution, values, vectors);
     for (let k = 0; k < 3; k++)
       values[k] = Math.max(values[k] * design.unit, design.minDiffusivity);
@@ -98,71 +101,39 @@ function createTensorFitter(parameters: DtiParameters): TensorFitter {
   return { values, vectors, solution, fit };
 }
 
-function applyInverse(inverse: Float64Array, logs: Float64Array, solution: Float64Array): void {
-  let s0 = 0;
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  let s4 = 0;
-  let s5 = 0;
-  let s6 = 0;
-  for (let i = 0, at = 0; i < logs.length; i++, at += 7) {
-    const value = logs[i];
-    s0 += value * inverse[at];
-    s1 += value * inverse[at + 1];
-    s2 += value * inverse[at + 2];
-    s3 += value * inverse[at + 3];
-    s4 += value * inverse[at + 4];
-    s5 += value * inverse[at + 5];
-    s6 += value * inverse[at + 6];
+/** The matrix that turns ln S into the ordinary least-squares parameters, as a panel. */
+function fillInverse(design: TensorDesign, panel: Float64Array): void {
+  const inverse = createPseudoInverse(design);
+  for (let i = 0; i < design.samples; i++) {
+    const row = inverse.subarray(DESIGN_COLUMNS * i, DESIGN_COLUMNS * (i + 1));
+    fillRow(panel, i, DESIGN_COLUMNS, row);
   }
-  solution[0] = s0;
-  solution[1] = s1;
-  solution[2] = s2;
-  solution[3] = s3;
-  solution[4] = s4;
-  solution[5] = s5;
-  solution[6] = s6;
 }
 
-type SecondPass = (design: TensorDesign, logs: Float64Array, solution: Float64Array) => boolean;
+type FitMemory = TensorMemory<
+  "samples" | "solution" | "weights" | "residuals" | "pulls" | "sums" | "border" | "step"
+>;
 
 /** The weighted fit, as a correction of the first: what is solved for is small, and so is its error. */
-function createSecondPass(sampleCount: number): SecondPass {
-  const weights = new Float64Array(sampleCount);
-  const residuals = new Float64Array(sampleCount);
-  const pulls = new Float64Array(sampleCount);
+function createSecondPass(design: TensorDesign, memory: FitMemory): () => boolean {
+  const { arrays, functions, at, places } = memory;
+  const { solution, step } = arrays;
   const matrix = new Float64Array(49);
-  const sums = new Float64Array(15);
-  const step = new Float64Array(7);
-  const pivoted = createPivotedWorkspace(sampleCount, 7);
+  const pivoted = createPivotedWorkspace(design.samples, 7);
 
-  return (design, logs, solution) => {
-    const { rows } = design;
-    const d0 = solution[0];
-    const d1 = solution[1];
-    const d2 = solution[2];
-    const d3 = solution[3];
-    const d4 = solution[4];
-    const d5 = solution[5];
-    const constant = solution[6];
-    for (let i = 0, at = 0; i < sampleCount; i++, at += 6) {
-      // The weight is taken relative to S0, which changes no minimum and cannot overflow by the signal's unit.
-      const decay =
-        rows[at] * d0 +
-        rows[at + 1] * d1 +
-        rows[at + 2] * d2 +
-        rows[at + 3] * d3 +
-        rows[at + 4] * d4 +
-        rows[at + 5] * d5;
-      weights[i] = exp(2 * decay);
-      residuals[i] = logs[i] - decay - constant;
-      pulls[i] = weights[i] * residuals[i];
-    }
-    projectOntoDesign(rows, pulls, step);
-    accumulateNormalMatrix(design, weights, matrix, 7, sums);
+  return () => {
+    // The weight is taken relative to S0, which changes no minimum and cannot overflow by the signal's unit.
+    functions.weighByPrediction(
+      ...([at.design, at.solution, at.samples, places] as const),
+      ...([at.weights, at.residuals, at.pulls, at.table] as const),
+    );
+    functions.sumColumns(at.design, at.pulls, places, at.step);
+    functions.sumProducts(at.products, at.weights, places, at.sums);
+    functions.sumColumns(at.design, at.weights, places, at.border);
+    spreadProducts(arrays.sums, matrix, 7);
+    matrix.set(arrays.border, 42);
     if (factorize(matrix, 7) > SMALLEST_SHARE) solveFactored(matrix, 7, step);
-    else if (!solveByRows(design, weights, residuals, pivoted, step)) return false;
+    else if (!solveByRows(design, arrays.weights, arrays.residuals, pivoted, step)) return false;
     for (let k = 0; k < 7; k++) solution[k] += step[k];
     return true;
   };

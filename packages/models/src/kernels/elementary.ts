@@ -18,17 +18,16 @@ for (let k = -1, value = 0.5; k >= -1074; k--, value *= 0.5) POWER_OF_TWO[k + 10
 
 const SPLITTER = 134217729;
 
-/** 2^(j/128) rounded, and what the rounding left; filled by products of double pairs (Dekker 1971). */
-const EXP_TABLE = new Float64Array(128);
-const EXP_TAIL = new Float64Array(128);
+/** Pairs: 2^(j/128) rounded, and what the rounding left; filled by products of double pairs (Dekker 1971). */
+export const EXP_TABLE = new Float64Array(256);
 fillExpTable(1.0054299011128027, 9.499186535455032e-17);
 
 function fillExpTable(baseHigh: number, baseLow: number): void {
   let high = 1;
   let low = 0;
   for (let j = 0; j < 128; j++) {
-    EXP_TABLE[j] = high;
-    EXP_TAIL[j] = low;
+    EXP_TABLE[2 * j] = high;
+    EXP_TABLE[2 * j + 1] = low;
     const product = high * baseHigh;
     const error = productError(high, baseHigh, product) + (high * baseLow + low * baseHigh);
     high = product + error;
@@ -53,14 +52,14 @@ export function exp(x: number): number {
   // ln2/128 in two parts: the first has so few bits that its product with `whole` is exact.
   const r = x - whole * 0.005415212347998022 - whole * 1.2655086083325438e-13;
   const k = whole | 0;
-  const j = k & 127;
+  const j = (k & 127) << 1;
   const head = EXP_TABLE[j];
   const square = r * r;
   const growth =
     r +
     square *
       (0.5 + r * 0.16666666666666666 + square * (0.041666666666666664 + r * 0.008333333333333333));
-  const value = head + (EXP_TAIL[j] + head * growth);
+  const value = head + (EXP_TABLE[j + 1] + head * growth);
   if (x > -708 && x < 709) return value * POWER_OF_TWO[(k >> 7) + 1074];
   return expAtTheRim(x, value, k >> 7);
 }
