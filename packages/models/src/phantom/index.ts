@@ -11,6 +11,7 @@ export {
   phantomDiffusivities,
   phantomSignalsAtB0,
   phantomSteps,
+  phantomVoxelSize,
 } from "./phantom.ts";
 export {
   type GradientScheme,
@@ -18,6 +19,6 @@ export {
   type PhantomScheme,
   phantomSchemes,
 } from "./scheme.ts";
-export { measureSlice, measureVolume, phantomSignal } from "./signal.ts";
+export { measureSlice, measureVolume, measureVoxel, phantomSignal } from "./signal.ts";
 export { type PhantomTruthMaps, phantomDirectionVolume, phantomTruthMaps } from "./truth.ts";
 export { phantomFiles, type WritePhantomOptions, writePhantom } from "./write.ts";

@@ -45,6 +45,12 @@ function measure(signal: number, sigma: number, seed: number, at: number, volume
   return Math.round(Math.min(32767, Math.sqrt(Math.max(0, square))));
 }
 
+/** One measured sample of voxel `v` of the head: that of the written scan. */
+export function measureVoxel(phantom: Phantom, v: number, volume: number): number {
+  const { sigma, options, voxels } = phantom;
+  return measure(phantomSignal(phantom, v, volume), sigma, options.seed, voxels[v], volume);
+}
+
 /** Measures one slice of one volume into `out` (nx * ny samples from `offset` on, x fastest). */
 export function measureSlice(
   phantom: Phantom,

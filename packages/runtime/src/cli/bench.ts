@@ -2,9 +2,9 @@
 import type { Command } from "commander";
 import { NotYetError } from "../errors.ts";
 import { addKernelsCommand } from "./benchKernels.ts";
+import { addSweepCommand } from "./benchSweep.ts";
 
 const later: Readonly<Record<string, string>> = {
-  sweep: "fit times against chunk counts and workers",
   tasks: "what a task costs",
   objects: "what putting and getting objects costs",
 };
@@ -14,6 +14,7 @@ export function addBenchCommand(program: Command): void {
     .command("bench")
     .helpCommand(false)
     .description("measure speeds, beside others' where installed");
+  addSweepCommand(bench);
   addKernelsCommand(bench);
   for (const [name, description] of Object.entries(later)) {
     bench

@@ -1,0 +1,94 @@
+/** The files of a sweep: a row for each run as it ends, the whole record, and the page. */
+import { appendFile, mkdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { UsageError, whyNotFile } from "../../errors.ts";
+import { renderSweepPage } from "./page.ts";
+import { renderSpeedUpPicture } from "./picture.ts";
+import { parseRecord, type SweepRecord, type SweepRun } from "./record.ts";
+import { summarise } from "./summary.ts";
+
+export const sweepFiles = {
+  csv: "sweep.csv",
+  json: "sweep.json",
+  page: "sweep.html",
+  picture: "speedup.svg",
+} as const;
+
+const columns = ["model", "engine", "workers", "chunks", "round", "seconds", "voxels"] as const;
+
+/** Reads what an earlier sweep left there. Throws `UsageError` where there is none. */
+export async function readSweep(directory: string): Promise<SweepRecord> {
+  const path = join(directory, sweepFiles.json);
+  const text = await readFile(path, "utf8").catch((error) => {
+    throw new UsageError(`${path} cannot be read (${whyNotFile(error)}): run a sweep there first.`);
+  });
+  return parseRecord(text, path);
+}
+
+/** What `sweep.json` holds: the record, and what follows from it. */
+export const withSummary = (record: SweepRecord) => ({ ...record, summary: summarise(record) });
+
+export class SweepFiles {
+  readonly #directory: string;
+  readonly #made: string | undefined;
+
+  private constructor(directory: string, made: string | undefined) {
+    this.#directory = directory;
+    this.#made = made;
+  }
+
+  /** Begins the table with these runs; what an earlier sweep left in the directory goes. */
+  static async open(directory: string, runs: readonly SweepRun[]): Promise<SweepFiles> {
+    const made = await mkdir(directory, { recursive: true });
+    const files = new SweepFiles(directory, made);
+    if (runs.length === 0) await files.remove();
+    await files.#write(sweepFiles.csv, [columns.join(","), ...runs.map(row), ""].join("\n"));
+    return files;
+  }
+
+  /** One more run: on disk before the next begins. */
+  async add(run: SweepRun): Promise<void> {
+    await appendFile(join(this.#directory, sweepFiles.csv), `${row(run)}\n`);
+  }
+
+  /** The record with its summary, the page and the picture. */
+  async write(record: SweepRecord): Promise<void> {
+    await this.#write(sweepFiles.json, `${JSON.stringify(withSummary(record), undefined, 1)}\n`);
+    await this.writePage(record);
+  }
+
+  async writePage(record: SweepRecord): Promise<void> {
+    await this.#write(sweepFiles.page, renderSweepPage(record));
+    await this.#write(sweepFiles.picture, renderSpeedUpPicture(record));
+  }
+
+  async remove(): Promise<void> {
+    for (const name of Object.values(sweepFiles)) {
+      await rm(join(this.#directory, name), { force: true });
+    }
+  }
+
+  /** Also the directories that were made for them, unless somebody else has put something there. */
+  async removeAll(): Promise<void> {
+    await this.remove();
+    if (this.#made === undefined) return;
+    const first = resolve(this.#made);
+    for (let path = resolve(this.#directory); path.startsWith(first); path = dirname(path)) {
+      await rmdir(path).catch(() => {});
+    }
+  }
+
+  /** Whole or not at all. */
+  async #write(name: string, text: string): Promise<void> {
+    const path = join(this.#directory, name);
+    const temporary = `${path}.${process.pid}.tmp`;
+    try {
+      await writeFile(temporary, text);
+      await rename(temporary, path);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+}
+
+const row = (run: SweepRun) => columns.map((column) => run[column]).join(",");
