@@ -1,3 +1,3 @@
 /** What the module exports: one module holds the hot loops of all kernels. */
+export * from "./csd";
 export * from "./tensor";
-export * from "./tiles";

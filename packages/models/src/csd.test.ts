@@ -15,7 +15,7 @@ import {
 import { autoResponse, csd, realShBasis, toScannerFrame } from "./csd.ts";
 import { openDwi } from "./io/openDwi.ts";
 import { temporaryDirectory } from "./io/testing.ts";
-import type { CsdParameters } from "./kernels/csdDesign.ts";
+import type { CsdParameters } from "./kernels/csdParameters.ts";
 import { kernelHash } from "./kernels/index.ts";
 import { HEMISPHERE181 } from "./kernels/sphere.ts";
 import { zonalAtPole } from "./kernels/sphericalHarmonics.ts";

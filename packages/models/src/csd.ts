@@ -6,7 +6,7 @@ import { chooseShells, type ShellChoice } from "./csd/shells.ts";
 import type { Dwi } from "./io/dwi.ts";
 import { kernelWarnings } from "./kernelEngine.ts";
 import { kernelHash } from "./kernelHash.ts";
-import type { CsdParameters, ShBasis } from "./kernels/csdDesign.ts";
+import type { CsdParameters, ShBasis } from "./kernels/csdParameters.ts";
 import { HEMISPHERE181 } from "./kernels/sphere.ts";
 import { coefficientCount } from "./kernels/sphericalHarmonics.ts";
 import { type DwiModel, InputError, type MapFile, type OutputField } from "./model.ts";
@@ -19,8 +19,8 @@ export { tensorHarmonics } from "./csd/response.ts";
 export { toScannerFrame } from "./csd/scannerFrame.ts";
 export type { Shell, ShellChoice } from "./csd/shells.ts";
 export { shellsOf } from "./csd/shells.ts";
-export type { CsdParameters, ShBasis } from "./kernels/csdDesign.ts";
-export { forwardSdeconvMatrix, lambdaEffective } from "./kernels/csdDesign.ts";
+export { forwardSdeconvMatrix, lambdaEffective } from "./kernels/csdMatrices.ts";
+export type { CsdParameters, ShBasis } from "./kernels/csdParameters.ts";
 export { realShBasis } from "./kernels/sphericalHarmonics.ts";
 
 export interface CsdOptions {

@@ -1,7 +1,7 @@
 /** What a CSD fit can do beyond its maps. */
 
-import type { ShBasis } from "../kernels/csdDesign.ts";
-import { forwardSdeconvMatrix } from "../kernels/csdDesign.ts";
+import { forwardSdeconvMatrix } from "../kernels/csdMatrices.ts";
+import type { ShBasis } from "../kernels/csdParameters.ts";
 import { harmonicOrders, mrtrixPlaces, realShBasis } from "../kernels/sphericalHarmonics.ts";
 import { type FittedMaps, InputError } from "../model.ts";
 

@@ -8,7 +8,7 @@ import { openDwi } from "../io/openDwi.ts";
 import { readNifti } from "../io/readNifti.ts";
 import { temporaryDirectory } from "../io/testing.ts";
 import { writeNifti } from "../io/writeNifti.ts";
-import type { CsdParameters } from "../kernels/csdDesign.ts";
+import type { CsdParameters } from "../kernels/csdParameters.ts";
 import { HEMISPHERE181 } from "../kernels/sphere.ts";
 import { zonalAtPole } from "../kernels/sphericalHarmonics.ts";
 import { toScannerFrame } from "./scannerFrame.ts";

@@ -1,0 +1,204 @@
+/** The iteration of CSD with a voxel in each lane; what csd.ts says holds here as well. */
+import { COLUMN, TILE_BYTES, Tile, VECTOR } from "./csdTiles";
+
+/** Sums that run side by side, so that none waits for itself. */
+export const SUMS: usize = 8;
+
+// biome-ignore lint/complexity/noStaticOnlyClass: a decorator, and so @inline, may only stand on a method.
+export class Lanes {
+  @inline static sumMoments<T>(
+    base: usize,
+    table: usize,
+    list: usize,
+    added: usize,
+    total: usize,
+    blocks: usize,
+    out: usize,
+  ): void {
+    const height = SUMS * VECTOR;
+    const pitch = blocks * height;
+    const middle = list + added * sizeof<u32>();
+    const end = list + total * sizeof<u32>();
+    for (const stop = out + blocks * height; out < stop; out += height) {
+      let sum0 = v128.load(base);
+      let sum1 = v128.load(base, VECTOR);
+      let sum2 = v128.load(base, 2 * VECTOR);
+      let sum3 = v128.load(base, 3 * VECTOR);
+      let sum4 = v128.load(base, 4 * VECTOR);
+      let sum5 = v128.load(base, 5 * VECTOR);
+      let sum6 = v128.load(base, 6 * VECTOR);
+      let sum7 = v128.load(base, 7 * VECTOR);
+      let place = list;
+      for (; place < middle; place += sizeof<u32>()) {
+        const row = table + load<u32>(place) * pitch;
+        sum0 = v128.add<T>(sum0, v128.load(row));
+        sum1 = v128.add<T>(sum1, v128.load(row, VECTOR));
+        sum2 = v128.add<T>(sum2, v128.load(row, 2 * VECTOR));
+        sum3 = v128.add<T>(sum3, v128.load(row, 3 * VECTOR));
+        sum4 = v128.add<T>(sum4, v128.load(row, 4 * VECTOR));
+        sum5 = v128.add<T>(sum5, v128.load(row, 5 * VECTOR));
+        sum6 = v128.add<T>(sum6, v128.load(row, 6 * VECTOR));
+        sum7 = v128.add<T>(sum7, v128.load(row, 7 * VECTOR));
+      }
+      for (; place < end; place += sizeof<u32>()) {
+        const row = table + load<u32>(place) * pitch;
+        sum0 = v128.sub<T>(sum0, v128.load(row));
+        sum1 = v128.sub<T>(sum1, v128.load(row, VECTOR));
+        sum2 = v128.sub<T>(sum2, v128.load(row, 2 * VECTOR));
+        sum3 = v128.sub<T>(sum3, v128.load(row, 3 * VECTOR));
+        sum4 = v128.sub<T>(sum4, v128.load(row, 4 * VECTOR));
+        sum5 = v128.sub<T>(sum5, v128.load(row, 5 * VECTOR));
+        sum6 = v128.sub<T>(sum6, v128.load(row, 6 * VECTOR));
+        sum7 = v128.sub<T>(sum7, v128.load(row, 7 * VECTOR));
+      }
+      v128.store(out, sum0);
+      v128.store(out, sum1, VECTOR);
+      v128.store(out, sum2, 2 * VECTOR);
+      v128.store(out, sum3, 3 * VECTOR);
+      v128.store(out, sum4, 4 * VECTOR);
+      v128.store(out, sum5, 5 * VECTOR);
+      v128.store(out, sum6, 6 * VECTOR);
+      v128.store(out, sum7, 7 * VECTOR);
+      base += height;
+      table += height;
+    }
+  }
+
+  /** `count` is a multiple of the lanes. */
+  @inline static weave<T>(sums: usize, count: usize, out: usize): void {
+    const pitch = count * sizeof<T>();
+    for (const end = sums + pitch; sums < end; sums += VECTOR) {
+      const first = v128.load(sums);
+      const second = v128.load(sums + pitch);
+      if (sizeof<T>() === 8) {
+        v128.store(out, v128.shuffle<f64>(first, second, 0, 2));
+        v128.store(out, v128.shuffle<f64>(first, second, 1, 3), VECTOR);
+        out += 2 * VECTOR;
+      } else {
+        const third = v128.load(sums + 2 * pitch);
+        const fourth = v128.load(sums + 3 * pitch);
+        const low01 = v128.shuffle<f32>(first, second, 0, 4, 1, 5);
+        const low23 = v128.shuffle<f32>(third, fourth, 0, 4, 1, 5);
+        const high01 = v128.shuffle<f32>(first, second, 2, 6, 3, 7);
+        const high23 = v128.shuffle<f32>(third, fourth, 2, 6, 3, 7);
+        v128.store(out, v128.shuffle<f64>(low01, low23, 0, 2));
+        v128.store(out, v128.shuffle<f64>(low01, low23, 1, 3), VECTOR);
+        v128.store(out, v128.shuffle<f64>(high01, high23, 0, 2), 2 * VECTOR);
+        v128.store(out, v128.shuffle<f64>(high01, high23, 1, 3), 3 * VECTOR);
+        out += 4 * VECTOR;
+      }
+    }
+  }
+
+  @inline static factorize<T>(
+    normal: usize,
+    places: usize,
+    moments: usize,
+    tiles: usize,
+    z: usize,
+    factor: usize,
+    inverse: usize,
+    y: usize,
+  ): i32 {
+    let good = v128.eq<u8>(i8x16.splat(0), i8x16.splat(0));
+    let row = factor;
+    for (let i: usize = 0; i < tiles; i++) {
+      let other = factor;
+      let corner = inverse;
+      let tile = row;
+      for (let j: usize = 0; j < i; j++) {
+        Tile.below<T>(normal, places, moments, row, other, corner, tile);
+        normal += 9 * sizeof<T>();
+        places += 9 * sizeof<u32>();
+        tile += TILE_BYTES;
+        other += (j + 1) * TILE_BYTES;
+        corner += COLUMN;
+      }
+      good = v128.and(good, Tile.corner<T>(normal, places, moments, row, z, tile, corner, y));
+      normal += 9 * sizeof<T>();
+      places += 9 * sizeof<u32>();
+      row = tile + TILE_BYTES;
+      z += COLUMN;
+    }
+    return sizeof<T>() === 8 ? i64x2.bitmask(good) : i32x4.bitmask(good);
+  }
+
+  @inline static solve<T>(factor: usize, inverse: usize, tiles: usize, x: usize): void {
+    let row = factor + ((tiles * (tiles + 1)) / 2) * TILE_BYTES;
+    let own = x + tiles * COLUMN;
+    inverse += tiles * COLUMN;
+    for (; tiles > 0; tiles--) {
+      row -= tiles * TILE_BYTES;
+      own -= COLUMN;
+      inverse -= COLUMN;
+      const corner = row + (tiles - 1) * TILE_BYTES;
+      const x2 = v128.mul<T>(v128.load(own, 2 * VECTOR), v128.load(inverse, 2 * VECTOR));
+      const entry21 = v128.load(corner, COLUMN + 2 * VECTOR);
+      const rest1 = v128.sub<T>(v128.load(own, VECTOR), v128.mul<T>(entry21, x2));
+      const x1 = v128.mul<T>(rest1, v128.load(inverse, VECTOR));
+      const entry20 = v128.load(corner, 2 * VECTOR);
+      let rest0 = v128.sub<T>(v128.load(own), v128.mul<T>(entry20, x2));
+      rest0 = v128.sub<T>(rest0, v128.mul<T>(v128.load(corner, VECTOR), x1));
+      const x0 = v128.mul<T>(rest0, v128.load(inverse));
+      v128.store(own, x0);
+      v128.store(own, x1, VECTOR);
+      v128.store(own, x2, 2 * VECTOR);
+      let column = row;
+      for (let place = x; place < own; place += VECTOR) {
+        let share = v128.mul<T>(v128.load(column), x0);
+        share = v128.add<T>(share, v128.mul<T>(v128.load(column, VECTOR), x1));
+        share = v128.add<T>(share, v128.mul<T>(v128.load(column, 2 * VECTOR), x2));
+        v128.store(place, v128.sub<T>(v128.load(place), share));
+        column += COLUMN;
+      }
+    }
+  }
+
+  @inline static evaluate<T>(
+    rows: usize,
+    blocks: usize,
+    count: usize,
+    x: usize,
+    thresholds: usize,
+    small: usize,
+  ): void {
+    const end = x + count * VECTOR;
+    const threshold = v128.load(thresholds);
+    for (const stop = small + blocks * SUMS; small < stop; small += SUMS) {
+      let sum0 = v128.splat<T>(0);
+      let sum1 = v128.splat<T>(0);
+      let sum2 = v128.splat<T>(0);
+      let sum3 = v128.splat<T>(0);
+      let sum4 = v128.splat<T>(0);
+      let sum5 = v128.splat<T>(0);
+      let sum6 = v128.splat<T>(0);
+      let sum7 = v128.splat<T>(0);
+      for (let place = x; place < end; place += VECTOR) {
+        const factor = v128.load(place);
+        sum0 = v128.add<T>(sum0, v128.mul<T>(v128.load_splat<T>(rows), factor));
+        sum1 = v128.add<T>(sum1, v128.mul<T>(v128.load_splat<T>(rows, sizeof<T>()), factor));
+        sum2 = v128.add<T>(sum2, v128.mul<T>(v128.load_splat<T>(rows, 2 * sizeof<T>()), factor));
+        sum3 = v128.add<T>(sum3, v128.mul<T>(v128.load_splat<T>(rows, 3 * sizeof<T>()), factor));
+        sum4 = v128.add<T>(sum4, v128.mul<T>(v128.load_splat<T>(rows, 4 * sizeof<T>()), factor));
+        sum5 = v128.add<T>(sum5, v128.mul<T>(v128.load_splat<T>(rows, 5 * sizeof<T>()), factor));
+        sum6 = v128.add<T>(sum6, v128.mul<T>(v128.load_splat<T>(rows, 6 * sizeof<T>()), factor));
+        sum7 = v128.add<T>(sum7, v128.mul<T>(v128.load_splat<T>(rows, 7 * sizeof<T>()), factor));
+        rows += SUMS * sizeof<T>();
+      }
+      store<u8>(small, Lanes.below<T>(sum0, threshold));
+      store<u8>(small, Lanes.below<T>(sum1, threshold), 1);
+      store<u8>(small, Lanes.below<T>(sum2, threshold), 2);
+      store<u8>(small, Lanes.below<T>(sum3, threshold), 3);
+      store<u8>(small, Lanes.below<T>(sum4, threshold), 4);
+      store<u8>(small, Lanes.below<T>(sum5, threshold), 5);
+      store<u8>(small, Lanes.below<T>(sum6, threshold), 6);
+      store<u8>(small, Lanes.below<T>(sum7, threshold), 7);
+    }
+  }
+
+  /** A bit for each lane in which the value is below the limit. */
+  @inline static below<T>(value: v128, limit: v128): u8 {
+    const mask = v128.lt<T>(value, limit);
+    return <u8>(sizeof<T>() === 8 ? i64x2.bitmask(mask) : i32x4.bitmask(mask));
+  }
+}
