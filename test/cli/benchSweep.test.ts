@@ -1,7 +1,7 @@
 /** `runtime bench sweep` as a process: its files, its words, what an interrupt leaves. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import { Home, sleep } from "../support/cli.ts";
+import { filesBelow, Home, processesWith, sleep } from "../support/cli.ts";
 
 const home = new Home();
 afterAll(async () => {
@@ -77,6 +77,46 @@ describe("runtime bench sweep", () => {
     expect(await early.ended).toMatchObject({ code: 130, stdout: "" });
     expect(existsSync(home.file("none"))).toBe(false);
   });
+
+  it("runs on the slots of a cluster, and no more than there are", async () => {
+    const { head, join } = await home.head("--cpus", "2");
+    const joined = ["--join", join, "--out", home.file("cluster")];
+    await head.saw(/worker .* joined|joined/i).catch(() => undefined);
+    const words = [...sweep, "--min-chunks", "1", "--max-chunks", "3", "--runs", "1", ...joined];
+    const ended = await home.run([...words, "--json"]);
+    expect(ended.code).toBe(0);
+    const { engine, hosts, workers, runs } = JSON.parse(ended.stdout);
+    expect({ engine, workers }).toEqual({ engine: "cluster", workers: [1, 2] });
+    expect(hosts).toMatchObject([{ slots: 2 }]);
+    expect(runs.filter((run: { engine: string }) => run.engine === "cluster")).toHaveLength(6);
+    const more = await home.run([...words, "--workers", "3"]);
+    expect(more.code).toBe(2);
+    expect(more.stderr).toMatch(/has 2 slots, and --workers asks for 3/);
+    await home.run(["stop"]);
+  });
+
+  const python = process.env.RAY_PYTHON;
+  it.skipIf(python === undefined)(
+    "measures DIPY on Ray beside it, and leaves none of it, even after Ctrl-C (skips without RAY_PYTHON)",
+    { timeout: 120_000 },
+    async () => {
+      const beside = home.file("beside");
+      const ofRay = () => readdirSync("/tmp").filter((name) => name.startsWith("fascicle-ray-"));
+      const before = ofRay();
+      const words = [...sweep, "--max-chunks", "3", "--runs", "1", "--peer", "dipy-ray"];
+      const ended = await home.run([...words, "--out", beside]);
+      expect(ended.code).toBe(0);
+      expect(ended.stdout).toMatch(/DIPY on Ray, here +2/);
+      expect(rowsOf(beside).filter((row) => row.includes("dipy-ray"))).toHaveLength(6);
+      const running = home.start([...words, "--runs", "1000", "--out", beside]);
+      await running.saw(/round \d+ of 1000/, 60_000);
+      await sleep(1000);
+      running.signal("SIGINT");
+      expect((await running.ended).code).toBe(130);
+      expect([...filesBelow(home.scratch), ...ofRay()]).toEqual(before);
+      expect(processesWith(home.path)).toEqual([]);
+    },
+  );
 
   it("says in a sentence what is wrong with its options, before anything is made", async () => {
     const cases: [string[], RegExp][] = [

@@ -91,7 +91,7 @@ def main():
         include_dashboard=False,
         log_to_driver=False,
         logging_level="error",
-        _temp_dir=os.path.join(directory, "ray"),
+        _temp_dir=os.path.join(directory, "r"),
     )
     for name, model in models.items():
         fit_on_ray(model, data[name][: 64 * slots], 8 * slots, slots)

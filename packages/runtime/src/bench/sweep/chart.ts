@@ -126,33 +126,45 @@ function renderMarker(series: ChartSeries, x: number, y: number): string {
   return `<path d="${shape}" fill="${fill}" stroke="${colour}"/>`;
 }
 
-/** Words at the lines' ends, moved apart where they would cover each other. */
+/** Lines that end this near to each other have their words in one column. */
+const columnWidth = 40;
+const markGap = 11;
+
+/** Words at the lines' ends. */
 function renderMarks(chart: Chart): string {
-  const marks = chart.series
-    .filter(({ points }) => points.length > 0)
-    .map((series) => {
-      const last = series.points[series.points.length - 1];
-      return { series, x: xOf(chart, last.x), y: yOf(chart, last.y) };
-    })
-    .sort((a, b) => a.y - b.y);
-  const gap = 11;
-  let low = Number.NEGATIVE_INFINITY;
-  const places = marks.map(({ y }) => {
-    low = Math.max(y, low + gap);
-    return low;
+  const marks = chart.series.map((series) => {
+    const last = series.points[series.points.length - 1];
+    return { series, x: xOf(chart, last.x), y: yOf(chart, last.y) };
   });
-  // Those pushed below the frame go back up, and with them their neighbours.
-  let high = frame.bottom + 4;
-  for (let i = places.length - 1; i >= 0 && places[i] > high; i--) {
-    places[i] = high;
-    high -= gap;
+  const columns = new Map<number, typeof marks>();
+  for (const mark of marks) {
+    const column = [...columns.keys()].find((x) => Math.abs(x - mark.x) < columnWidth) ?? mark.x;
+    columns.set(column, [...(columns.get(column) ?? []), mark]);
   }
-  return marks
-    .map(({ series, x }, i) => {
-      const weight = series.kind === "ours" ? 'font-weight="700"' : "";
-      return `<text x="${round(x + 7)}" y="${round(places[i] + 4)}" font-size="11" fill="${colourOf(series)}" ${weight}>${escapeHtml(series.mark)}</text>`;
+  return [...columns.values()]
+    .flatMap((column) => {
+      const places = apart(column.map(({ y }) => y));
+      return column.map(({ series, x }, i) => {
+        const weight = series.kind === "ours" ? 'font-weight="700"' : "";
+        return `<text x="${round(x + 7)}" y="${round(places[i] + 4)}" font-size="11" fill="${colourOf(series)}" ${weight}>${escapeHtml(series.mark)}</text>`;
+      });
     })
     .join("");
+}
+
+/** Heights in their order, moved so that words there do not cover each other, and none is below the frame. */
+function apart(heights: readonly number[]): number[] {
+  const order = heights.map((_, i) => i).sort((a, b) => heights[a] - heights[b]);
+  const places = [...heights];
+  for (const [rank, i] of order.entries()) {
+    if (rank > 0) places[i] = Math.max(places[i], places[order[rank - 1]] + markGap);
+  }
+  let lowest = frame.bottom + 4;
+  for (const i of order.reverse()) {
+    places[i] = Math.min(places[i], lowest);
+    lowest = places[i] - markGap;
+  }
+  return places;
 }
 
 function keyOf(series: readonly ChartSeries[]): ChartSeries[] {

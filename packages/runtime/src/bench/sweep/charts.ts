@@ -16,6 +16,8 @@ const publishedLabel = "published elsewhere: DIPY on Ray, processors at the line
 /** `32768` as `32k`. */
 export const shortCount = (count: number) => (count >= 1024 ? `${count / 1024}k` : `${count}`);
 
+/** `4×`, `1/4×`. */
+const times = (value: number) => (value >= 1 ? `${value}×` : `1/${1 / value}×`);
 const perThousand = (value: number) => (value >= 1000 ? `${value / 1000}k` : `${value}`);
 const perCent = (value: number) => `${Number((100 * value).toPrecision(2))} %`;
 
@@ -52,7 +54,7 @@ const quantities: Readonly<Record<"rate" | "shareOfSerial" | "speedUp" | "effici
       title: "speed-up over the serial run",
       ours: ({ speedUp }) => speedUp,
       published: (speedUp) => speedUp,
-      axis: (values) => log2Axis("speed-up", values, (value) => `${value}×`),
+      axis: (values) => log2Axis("speed-up", values, times),
       level: { at: 1, label: "serial" },
     },
     efficiency: {
@@ -96,21 +98,45 @@ export function chunkChart(summary: ModelSummary, name: QuantityName): Chart {
   };
 }
 
-/** The best efficiency of any chunk count, against the workers; a line for each model and side. */
-export function peakChart(summaries: readonly ModelSummary[]): Chart {
+/** What the fastest chunk count gives, against the workers; a line for each model and side. */
+interface Peak {
+  readonly title: string;
+  readonly ours: (fastest: PointSummary, voxels: number) => Measured;
+  readonly published: (series: PublishedSeries) => number;
+  readonly axis: (values: readonly number[]) => Axis;
+  readonly level?: Chart["level"];
+}
+
+const peaks: Readonly<Record<"efficiency" | "rate", Peak>> = {
+  efficiency: {
+    title: "peak efficiency against workers",
+    ours: ({ efficiency }) => efficiency,
+    published: ({ peak }) => peak.efficiency,
+    axis: quantities.efficiency.axis,
+    level: quantities.efficiency.level,
+  },
+  rate: {
+    title: "most voxels per second against workers",
+    ours: quantities.rate.ours,
+    published: ({ bestSeconds }) => publishedVoxels / bestSeconds,
+    axis: quantities.rate.axis,
+  },
+};
+
+export function peakChart(summaries: readonly ModelSummary[], name: keyof typeof peaks): Chart {
+  const peak = peaks[name];
   const series = summaries.flatMap((summary, index): ChartSeries[] => {
     const title = modelTitles[summary.model];
     const of = (kind: "ours" | "peer") => {
       const lines = summary.series.filter(({ engine }) => kindOf(engine) === kind);
-      return lines.map(({ workers, fastest: { efficiency } }) => ({
-        x: workers,
-        y: efficiency.value,
-        error: efficiency.error,
-      }));
+      return lines.map(({ workers, fastest }) => {
+        const { value, error } = peak.ours(fastest, summary.voxels);
+        return { x: workers, y: value, error };
+      });
     };
-    const theirs = published[summary.model].map(({ workers, peak }: PublishedSeries) => ({
-      x: workers,
-      y: peak.efficiency,
+    const theirs = published[summary.model].map((one) => ({
+      x: one.workers,
+      y: peak.published(one),
     }));
     const mark = title.split(" ")[0];
     return [
@@ -121,11 +147,11 @@ export function peakChart(summaries: readonly ModelSummary[]): Chart {
   });
   const drawn = series.filter(({ points }) => points.length > 0);
   return {
-    title: "peak efficiency against workers",
+    title: peak.title,
     x: log2Axis("workers (published: processors)", xsOf(drawn), String),
-    y: shareAxis("efficiency", ysOf(drawn)),
+    y: peak.axis(ysOf(drawn)),
     series: drawn,
-    level: quantities.efficiency.level,
+    level: peak.level,
   };
 }
 

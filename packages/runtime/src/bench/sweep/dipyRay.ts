@@ -19,6 +19,10 @@ const endMs = 10_000;
 /** Of what it says on stderr, the end is kept. */
 const keptCharacters = 2_000;
 
+/** Ray puts sockets about 70 characters below its directory, and their paths may have 107. */
+const longestTmpdir = 18;
+const shortTmpdir = () => (tmpdir().length <= longestTmpdir ? tmpdir() : "/tmp");
+
 export interface PeerVersions {
   readonly dipy: string;
   readonly ray: string;
@@ -68,7 +72,7 @@ export class DipyRay {
     workers: readonly number[],
     signal: AbortSignal,
   ): Promise<DipyRay> {
-    const directory = await mkdtemp(join(tmpdir(), "fascicle-dipy-ray-"));
+    const directory = await mkdtemp(join(shortTmpdir(), "fascicle-ray-"));
     let peer: DipyRay | undefined;
     try {
       const jobs = [];

@@ -18,8 +18,8 @@ describe("the page of a sweep", () => {
     expect(page).not.toMatch(/NaN|undefined|Infinity/);
   });
 
-  it("draws four charts of each model and the peak, and says what is ours and what was published", () => {
-    expect(page.match(/<svg/g)).toHaveLength(5);
+  it("draws four charts of each model and two of the peaks, and says what is ours and what was published", () => {
+    expect(page.match(/<svg/g)).toHaveLength(6);
     const words = ["published elsewhere", "1.998 ± 0.028", "csd with 1,024 chunks", "22.08 s"];
     expect(words.filter((text) => !page.includes(text))).toEqual([]);
   });

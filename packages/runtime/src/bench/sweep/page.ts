@@ -96,8 +96,17 @@ function inShort({ voxels, serial, series }: ModelSummary): string {
 }
 
 function renderPeaks(summaries: readonly ModelSummary[]): string {
-  const words = "of the best chunk count; a flat line at 100 % would be ideal";
-  return `<section><h2>Peak efficiency</h2><p class="lead">What each worker is worth as there are more of them.</p><div class="grid">${figure(peakChart(summaries), "Peak efficiency against workers", words)}</div></section>`;
+  const efficiency = figure(
+    peakChart(summaries, "efficiency"),
+    "Peak efficiency",
+    "a flat line at 100 % would be ideal",
+  );
+  const rate = figure(
+    peakChart(summaries, "rate"),
+    "Most voxels per second",
+    "absolute: other machines, scans and kernels",
+  );
+  return `<section><h2>More workers</h2><p class="lead">What the fastest chunk count gives, as there are more workers.</p><div class="grid">${efficiency}${rate}</div></section>`;
 }
 
 function renderProvenance({ commands, machine, peer, models, seed }: SweepRecord): string {
