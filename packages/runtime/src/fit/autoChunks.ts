@@ -1,63 +1,71 @@
-/** How many chunks, where the user leaves it to us. */
-import type { ChunkedModel, KernelModule, VoxelSignals } from "@fascicle/core";
-import { bytesPerValue, outputView, readRows } from "@fascicle/object-store";
-import { kernelModuleUrl } from "./kernelModules.ts";
+/** How many chunks a fit is best cut into. Pure. */
+import type { EngineName } from "./receipt.ts";
 
-/** A chunk of about this much work: long against what a chunk costs, short against a fit. */
-const chunkSeconds = 0.02;
-/** Each worker gets at least so many, so that they end together. */
-const chunksPerWorker = 16;
-const probeVoxels = 48;
-/** Where voxels are read from disk, so many that follow each other are tried out. */
-const probeStretch = 6;
-/** The first voxels run before the engine has compiled the kernel: they are not timed. */
-const warmUpVoxels = 16;
-/** What a voxel counts as where it may not be tried out here, because it may never end. */
-export const unmeasuredVoxelSeconds = 1e-3;
-
-/** The count for a fit that takes `secondsPerVoxel` on each of `workers`. Pure. */
-export function chooseChunks(voxels: number, workers: number, secondsPerVoxel: number): number {
-  const byTime = Math.ceil((voxels * secondsPerVoxel) / chunkSeconds);
-  return Math.max(1, Math.min(voxels, Math.max(byTime, workers * chunksPerWorker)));
+/** What a chunk costs beside its voxels, seconds. */
+export interface ChunkCost {
+  /** Of a worker's time. */
+  readonly workerSeconds: number;
+  /** Of the one process that hands out chunks to all workers. */
+  readonly serialSeconds: number;
 }
 
-/** Seconds for one voxel on one core, measured on a few that are spread over the volume; results are thrown away. */
-export async function measureVoxel(model: ChunkedModel): Promise<number> {
-  const { signals, kernel } = model;
-  const module = (await import(kernelModuleUrl(kernel.module))) as KernelModule;
-  const fitter = module.createKernel(kernel.name, kernel.parameters);
-  const probes = await readProbes(signals);
-  const scratch = model.outputs.map((field) =>
-    outputView(field.dtype, new SharedArrayBuffer(field.width * bytesPerValue[field.dtype])),
-  );
-  const fitOne = ({ rows, row }: Probe) => {
-    try {
-      fitter.fit(rows, row, 1, scratch, 0);
-    } catch {
-      // A voxel that crashes the kernel has its place in the fit, not in this measure.
-    }
+/**
+ * Measured, and rounded up: `bench/chunkCost.mjs` (1 to 3 µs of a thread) and `bench/sleepCluster.mjs` (44 to 89 µs of
+ * the head, 21 to 49 of the driver).
+ */
+export const chunkCosts: Readonly<Record<EngineName, ChunkCost>> = {
+  serial: { workerSeconds: 5e-6, serialSeconds: 0 },
+  local: { workerSeconds: 5e-6, serialSeconds: 0 },
+  cluster: { workerSeconds: 140e-6, serialSeconds: 90e-6 },
+};
+
+/** Parts of the time in kernels: chunks cost no more than this, and waiting for the last ones no more than that. */
+export const overheadLimit = 0.01;
+export const tailLimit = 0.02;
+
+/** A chunk of voxels that take longer than others takes so many times the mean. */
+const chunkSpread = 2;
+
+/** The process that hands out chunks is busy with it for this part of the fit at most. */
+export const serialLimit = 0.5;
+
+export interface FitSize {
+  readonly voxels: number;
+  readonly workers: number;
+  /** Mean, on one worker. */
+  readonly secondsPerVoxel: number;
+}
+
+/** A number of chunks, and what is expected of it at most, as parts of the time in kernels. */
+export interface ChunkChoice {
+  readonly chunks: number;
+  readonly overhead: number;
+  readonly tail: number;
+}
+
+/**
+ * The count with which chunks, and waiting for the last of them, together cost least; within the limits of both
+ * wherever there is enough to do for that, and enough voxels.
+ *
+ * Of a time T in kernels n chunks cost n c more, and w workers wait for the last one for up to spread w / n of it: the
+ * sum is least at sqrt(spread w T / c).
+ */
+export function chooseChunks(size: FitSize, cost: ChunkCost): ChunkChoice {
+  const { voxels, workers } = size;
+  const seconds = voxels * size.secondsPerVoxel;
+  const { workerSeconds, serialSeconds } = cost;
+  const best = Math.round(Math.sqrt((chunkSpread * workers * seconds) / workerSeconds));
+  const least = Math.ceil((chunkSpread * workers) / tailLimit);
+  const most = Math.floor((overheadLimit * seconds) / workerSeconds);
+  const within = least <= most ? Math.min(Math.max(best, least), most) : best;
+  const handedOut =
+    serialSeconds > 0
+      ? Math.floor((serialLimit * seconds) / workers / serialSeconds)
+      : Number.POSITIVE_INFINITY;
+  const chunks = Math.max(1, Math.min(voxels, within, handedOut));
+  return {
+    chunks,
+    overhead: seconds > 0 ? (chunks * workerSeconds) / seconds : 0,
+    tail: (chunkSpread * workers) / chunks,
   };
-  for (const probe of probes.slice(0, warmUpVoxels)) fitOne(probe);
-  const begunMs = performance.now();
-  for (const probe of probes) fitOne(probe);
-  return (performance.now() - begunMs) / 1000 / probes.length;
-}
-
-/** A voxel to be tried out. */
-interface Probe {
-  readonly rows: Float32Array | Float64Array;
-  readonly row: number;
-}
-
-async function readProbes(signals: VoxelSignals): Promise<Probe[]> {
-  const { voxelCount } = signals;
-  const length = signals.slabs.length > 0 ? 1 : Math.min(probeStretch, voxelCount);
-  const stretches = Math.floor(Math.min(probeVoxels, voxelCount) / length);
-  const probes: Probe[] = [];
-  for (let i = 0; i < stretches; i++) {
-    const first = Math.min(voxelCount - length, Math.floor((i * voxelCount) / stretches));
-    const rows = await readRows(signals, first, first + length);
-    for (let row = 0; row < length; row++) probes.push({ rows, row });
-  }
-  return probes;
 }

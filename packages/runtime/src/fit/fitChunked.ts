@@ -11,18 +11,16 @@ import {
   whyNotChunks,
 } from "@fascicle/core";
 import type { SlabPool } from "@fascicle/object-store";
-import { usableCores } from "@fascicle/worker";
 import { type Cluster, currentCluster } from "../client/connect.ts";
 import { abortReason, UsageError } from "../errors.ts";
 import { stateHome } from "../head/discovery.ts";
 import { FitLedger, type FitLedgerOptions } from "../ledger/fitLedger.ts";
 import { wholeChunks } from "../ledger/wholeChunks.ts";
-import { chooseChunks, measureVoxel, unmeasuredVoxelSeconds } from "./autoChunks.ts";
+import { type ChunkCount, chunkCount } from "./chunkCount.ts";
 import { clusterEngine } from "./cluster.ts";
 import { type Engine, voxelsSettled } from "./engine.ts";
 import { fitHasEnded, forgetEndedFits } from "./fitMemory.ts";
 import { localEngine } from "./local.ts";
-import { chunksThatFit } from "./pagedModel.ts";
 import { borrowPageMemory, returnPageMemory } from "./pageMemory.ts";
 import { type FitProgress, ProgressMeter } from "./progress.ts";
 import { type EngineName, makeReceipt, type Receipt } from "./receipt.ts";
@@ -149,23 +147,19 @@ async function fit<M extends ChunkedModel>(
   const engine = options.engine ?? (cluster === undefined ? "local" : "cluster");
   const voxelTimeoutMs = timeoutMs(options.voxelTimeoutSeconds, engine);
   const voxels = model.signals.voxelCount;
-  const isMeasured = voxelTimeoutMs === undefined;
   forgetEndedFits();
-  const { results, pageBytes } = resultsFor(model, options);
-  const chunks =
-    nChunks === "auto"
-      ? (ledger?.chunkCount ??
-        chunksThatFit(
-          model,
-          results,
-          pageBytes,
-          await autoChunks(model, engine, workers, isMeasured),
-        ))
-      : nChunks;
+  const plan = resultsFor(model, options);
+  const { results, pageBytes } = plan;
+  const count = await chunkCount({
+    ...{ model, engine, cluster, workers, plan },
+    asked: nChunks,
+    resumed: ledger?.chunkCount,
+    mayHang: voxelTimeoutMs !== undefined,
+  });
   const progress = new ProgressMeter(voxels, options.onProgress);
   const pageMemory = borrowPageMemory(pageBytes);
   try {
-    return await fitInto(model, chunks, options, {
+    return await fitInto(model, count, options, {
       engine,
       cluster,
       ledger,
@@ -198,7 +192,7 @@ interface FitParts {
 
 async function fitInto<M extends ChunkedModel>(
   model: M,
-  chunks: number,
+  { chunks, because }: ChunkCount,
   options: FitOptions,
   parts: FitParts,
 ): Promise<FitResult<M>> {
@@ -234,7 +228,7 @@ async function fitInto<M extends ChunkedModel>(
   const resumed = { chunksResumed: settled.size, voxelsResumed: voxelsSettled(task) };
   const spill = options.scratch?.use ?? { peakBytes: 0, seconds: 0 };
   const ended = { model, engine, report, voxels, chunks, totalSeconds, status, spill };
-  const receipt = makeReceipt({ ...ended, ...resumed });
+  const receipt = makeReceipt({ ...ended, ...resumed, chunksBecause: because });
   const release = () => results.release();
   const fitted = { model, maps, status, receipt, release };
   return Object.assign(fitted, model.extend?.({ maps })) as FitResult<M>;
@@ -263,17 +257,6 @@ function checkOptions(
       `The serial engine is one thread: it cannot have ${counted(workers, "worker")}.`,
     );
   }
-}
-
-async function autoChunks(
-  model: ChunkedModel,
-  engine: EngineName,
-  workers: number | undefined,
-  isMeasured: boolean,
-): Promise<number> {
-  const slots = engine === "serial" ? 1 : (workers ?? usableCores());
-  const secondsPerVoxel = isMeasured ? await measureVoxel(model) : unmeasuredVoxelSeconds;
-  return chooseChunks(model.signals.voxelCount, slots, secondsPerVoxel);
 }
 
 /** The time-out in milliseconds, where there is one; throws where the engine cannot hold it. */

@@ -33,6 +33,8 @@ export interface Receipt {
   readonly finishedAt: string;
   readonly voxels: number;
   readonly chunks: number;
+  /** Why so many. */
+  readonly chunksBecause: string;
   /** Of these, those that an interrupted run had done: they are in no other figure of this receipt. */
   readonly chunksResumed: number;
   readonly workers: number;
@@ -78,6 +80,7 @@ export interface ReceiptInput {
   readonly report: EngineReport;
   readonly voxels: number;
   readonly chunks: number;
+  readonly chunksBecause: string;
   readonly chunksResumed: number;
   readonly voxelsResumed: number;
   readonly totalSeconds: number;
@@ -100,6 +103,7 @@ export function makeReceipt(input: ReceiptInput): Receipt {
     finishedAt: new Date().toISOString(),
     voxels: input.voxels,
     chunks: input.chunks,
+    chunksBecause: input.chunksBecause,
     chunksResumed: input.chunksResumed,
     workers: report.workers,
     physicalCores: report.physicalCores,

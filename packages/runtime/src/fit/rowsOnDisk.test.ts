@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fitIdentity } from "../ledger/fitIdentity.ts";
 import { planesThroughMask } from "../report/planes.ts";
 import { scanSection } from "../report/scanSection.ts";
-import { measureVoxel } from "./autoChunks.ts";
+import { measureVoxel } from "./measureVoxel.ts";
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Float64Array) =>
   Buffer.from(buffer, byteOffset, byteLength);
