@@ -3,7 +3,7 @@ import type { Dwi } from "./io/dwi.ts";
 import { kernelWarnings } from "./kernelEngine.ts";
 import { kernelHash } from "./kernelHash.ts";
 import { FREE_WATER_OUTPUTS, type FreeWaterParameters } from "./kernels/freewater.ts";
-import { WATER_DIFFUSIVITY } from "./kernels/freewaterGrid.ts";
+import { WATER_DIFFUSIVITY } from "./kernels/freewaterMemory.ts";
 import { createTensorDesign } from "./kernels/tensor.ts";
 import { type DwiModel, InputError } from "./model.ts";
 import {

@@ -21,6 +21,7 @@ import {
 } from "./tensor.ts";
 import { DESIGN_COLUMNS, PRODUCTS, placesFor } from "./tensorLayout.ts";
 import { createTensorMemory, fillRow, type TensorMemory } from "./tensorMemory.ts";
+import { createPlainTensor } from "./tensorPlain.ts";
 
 export interface DtiParameters extends SampleParameters {
   readonly method: "wls" | "ols";
@@ -78,7 +79,8 @@ function createTensorFitter(parameters: DtiParameters, engine?: KernelEngine): T
   const lengths = { inverse: DESIGN_COLUMNS * places, samples: places, solution: DESIGN_COLUMNS };
   const passLengths = { weights: places, residuals: places, pulls: places, sums: PRODUCTS };
   const stepLengths = { border: DESIGN_COLUMNS, step: DESIGN_COLUMNS };
-  const memory = createTensorMemory(design, { ...lengths, ...passLengths, ...stepLengths }, engine);
+  const all = { ...lengths, ...passLengths, ...stepLengths };
+  const memory = createTensorMemory(design, all, createPlainTensor, engine);
   const { arrays, functions, at } = memory;
   fillInverse(design, arrays.inverse);
   const { solution } = arrays;
@@ -124,8 +126,14 @@ function createSecondPass(design: TensorDesign, memory: FitMemory): () => boolea
   return () => {
     // The weight is taken relative to S0, which changes no minimum and cannot overflow by the signal's unit.
     functions.weighByPrediction(
-      ...([at.design, at.solution, at.samples, places] as const),
-      ...([at.weights, at.residuals, at.pulls, at.table] as const),
+      at.design,
+      at.solution,
+      at.samples,
+      places,
+      at.weights,
+      at.residuals,
+      at.pulls,
+      at.table,
     );
     functions.sumColumns(at.design, at.pulls, places, at.step);
     functions.sumProducts(at.products, at.weights, places, at.sums);

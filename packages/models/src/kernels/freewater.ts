@@ -2,12 +2,18 @@
 import { InputError, type OutputView, type VoxelKernel, VoxelStatus } from "../model.ts";
 import { eigen3 } from "./eigen3.ts";
 import { createFreeWaterGrid, type FreeWaterGrid, MIN_SIGNAL } from "./freewaterGrid.ts";
-import { createFreeWaterSearch } from "./freewaterSearch.ts";
+import { createFreeWaterMemory } from "./freewaterMemory.ts";
+import { createFreeWaterSearch, type FreeWaterSearch } from "./freewaterSearch.ts";
+import type { KernelEngine } from "./kernelMemory.ts";
 import type { SampleParameters } from "./tensor.ts";
 import { createTensorDesign, fractionalAnisotropy, readSamples, SampleState } from "./tensor.ts";
 
 /** A voxel whose plain tensor has a greater mean diffusivity is water alone, mm²/s. */
 const WATER_THRESHOLD = 2.7e-3;
+
+/** Found with more f than this, or with a greater share of the signal left over, the grid has its say. */
+const WATER_PREVAILS = 0.9;
+const NOISE_PREVAILS = 0.1;
 
 export interface FreeWaterParameters extends SampleParameters {
   readonly method: "nls" | "wls";
@@ -51,8 +57,11 @@ interface Voxel {
  * fa, md (mm²/s), f, s0, evaluations (of the nonlinear search; 0 where there was none), status.
  * Water alone is f = 1 with a zero tensor and the s0 that fits best; a voxel without b0 signal is all 0 with status 3.
  */
-export function createFreeWaterKernel(parameters: FreeWaterParameters): VoxelKernel {
-  const fitter = createFitter(parameters);
+export function createFreeWaterKernel(
+  parameters: FreeWaterParameters,
+  engine?: KernelEngine,
+): VoxelKernel {
+  const fitter = createFitter(parameters, engine);
   return {
     fit(signals, first, count, out, outFirst) {
       for (let v = 0; v < count; v++) {
@@ -68,11 +77,12 @@ interface Fitter {
   fit(signals: Float32Array | Float64Array, index: number): void;
 }
 
-function createFitter(parameters: FreeWaterParameters): Fitter {
+function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): Fitter {
   const design = createTensorDesign(parameters);
-  const samples = new Float64Array(design.samples);
-  const grid = createFreeWaterGrid(design, samples);
-  const search = createFreeWaterSearch(design, samples);
+  const memory = createFreeWaterMemory(design, engine);
+  const { samples } = memory.arrays;
+  const grid = createFreeWaterGrid(design, memory);
+  const search = createFreeWaterSearch(design, memory);
   const b0 = Int32Array.from(parameters.volumes.keys()).filter(
     (i) => parameters.isB0[parameters.volumes[i]] === 1,
   );
@@ -99,7 +109,7 @@ function createFitter(parameters: FreeWaterParameters): Fitter {
     let b0Sum = 0;
     for (let i = 0; i < b0.length; i++) b0Sum += samples[b0[i]];
     const s0 = b0Sum / b0.length;
-    const alive = meanOf(samples) > MIN_SIGNAL && s0 > MIN_SIGNAL;
+    const alive = meanOf(samples, design.samples) > MIN_SIGNAL && s0 > MIN_SIGNAL;
     if (!grid.prepare()) {
       giveUp(voxel, alive ? VoxelStatus.singular : VoxelStatus.noSignal);
       return;
@@ -111,31 +121,51 @@ function createFitter(parameters: FreeWaterParameters): Fitter {
   }
 
   function fitTissue(s0: number): void {
-    const searching = parameters.method === "nls";
+    if (parameters.method === "wls") {
+      runGrid(s0);
+      takeGrid(voxel, grid, design.unit);
+      return;
+    }
+    // The search finds the same optimum from almost anywhere, but for where water or noise prevails: there may be
+    // a second valley, and there is no search at all from 0.99 on the grid on. Such voxels take the grid as well.
+    grid.fitTissue(0.5, s0);
+    search.run(grid.tensor, s0);
+    takeSearch(voxel, search, design.unit);
+    if (search.f < WATER_PREVAILS && search.noise < NOISE_PREVAILS) return;
+    runGrid(s0);
+    if (grid.f >= 0.99) {
+      voxel.evaluations = 0;
+      takeGrid(voxel, grid, design.unit);
+      return;
+    }
+    const { evaluations, cost } = search;
+    search.run(grid.tensor, s0);
+    if (search.cost < cost) takeSearch(voxel, search, design.unit);
+    voxel.evaluations = evaluations + search.evaluations;
+  }
+
+  function runGrid(s0: number): void {
     grid.begin(s0);
-    // Where tissue prevails the search reaches the same optimum from a coarse start. Where water does, there
-    // may be a second valley, and there is no search at all from 0.99 on: both take the whole grid.
-    if (searching) grid.scout();
-    if (!searching || grid.f > 0.6) for (let k = 0; k < parameters.gridRounds; k++) grid.round();
-    voxel.status = VoxelStatus.fitted;
-    takeGrid(voxel, grid, design.unit);
-    if (!searching || grid.f >= 0.99) return;
-    search.run(voxel.values, voxel.vectors, design.unit, grid.f, s0);
-    voxel.tensor.set(search.tensor);
-    voxel.f = search.f;
-    voxel.s0 = search.s0;
-    voxel.evaluations = search.evaluations;
-    voxel.status = search.converged ? VoxelStatus.fitted : VoxelStatus.notConverged;
-    decompose(voxel, design.unit);
+    for (let k = 0; k < parameters.gridRounds; k++) grid.round();
   }
 
   return { voxel, fit };
+}
+
+function takeSearch(voxel: Voxel, search: FreeWaterSearch, unit: number): void {
+  voxel.tensor.set(search.tensor);
+  voxel.f = search.f;
+  voxel.s0 = search.s0;
+  voxel.evaluations = search.evaluations;
+  voxel.status = search.converged ? VoxelStatus.fitted : VoxelStatus.notConverged;
+  decompose(voxel, unit);
 }
 
 function takeGrid(voxel: Voxel, grid: FreeWaterGrid, unit: number): void {
   voxel.tensor.set(grid.tensor);
   voxel.f = grid.f;
   voxel.s0 = grid.s0;
+  voxel.status = VoxelStatus.fitted;
   decompose(voxel, unit);
 }
 
@@ -159,10 +189,10 @@ function giveWater(voxel: Voxel, s0: number): void {
   voxel.s0 = s0;
 }
 
-function meanOf(samples: Float64Array): number {
+function meanOf(samples: Float64Array, count: number): number {
   let sum = 0;
-  for (let i = 0; i < samples.length; i++) sum += samples[i];
-  return sum / samples.length;
+  for (let i = 0; i < count; i++) sum += samples[i];
+  return sum / count;
 }
 
 function writeVoxel(voxel: Voxel, out: readonly OutputView[], at: number): void {

@@ -104,7 +104,7 @@ function shrinkage(gained: number, region: TrustRegion, cost: number): number {
 /** The scale of an unknown is the greatest length its column has had. */
 function growScale(scale: Float64Array, matrix: Float64Array, n: number): void {
   for (let j = 0; j < n; j++) {
-    const length = Math.sqrt(matrix[j * n + j]);
+    const length = Math.sqrt(Math.abs(matrix[j * n + j]));
     if (length > scale[j]) scale[j] = length;
     if (scale[j] === 0) scale[j] = 1;
   }

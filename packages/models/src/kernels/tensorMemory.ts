@@ -10,23 +10,23 @@ import {
   placesFor,
   type TensorFunctions,
 } from "./tensorLayout.ts";
-import { createPlainTensor } from "./tensorPlain.ts";
 
 type DesignArray = "design" | "products" | "table";
 
-export interface TensorMemory<Name extends string>
-  extends KernelMemory<TensorFunctions, DesignArray | Name> {
+export interface TensorMemory<Name extends string, Functions = TensorFunctions>
+  extends KernelMemory<Functions, DesignArray | Name> {
   readonly places: number;
   /** Byte offsets of the arrays, as the functions take them. */
   readonly at: Readonly<Record<DesignArray | Name, number>>;
 }
 
-/** A memory with the design's panels and, all 0, arrays of the given lengths. */
-export function createTensorMemory<Name extends string>(
+/** A memory with the design's panels and, all 0, arrays of the given lengths; `plain` as in createKernelMemory. */
+export function createTensorMemory<Name extends string, Functions extends TensorFunctions>(
   design: TensorDesign,
   lengths: Readonly<Record<Name, number>>,
+  plain: (memory: ArrayBuffer) => Functions,
   wanted?: KernelEngine,
-): TensorMemory<Name> {
+): TensorMemory<Name, Functions> {
   const places = placesFor(design.samples);
   const all = {
     design: DESIGN_COLUMNS * places,
@@ -34,7 +34,7 @@ export function createTensorMemory<Name extends string>(
     table: ELEMENTARY_TABLE.length,
     ...lengths,
   } as Record<DesignArray | Name, number>;
-  const memory = createKernelMemory(all, createPlainTensor, wanted);
+  const memory = createKernelMemory(all, plain, wanted);
   const { arrays } = memory;
   arrays.table.set(ELEMENTARY_TABLE);
   fillPanels(design, arrays.design, arrays.products, places);

@@ -1,57 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { randomNumbers } from "../csd/testing.ts";
+import { ENGINES, guardedMemory } from "../guard/testing.ts";
 import { exp, log } from "./elementary.ts";
-import { ELEMENTARY_TABLE } from "./elementaryTable.ts";
-import { createKernelMemory } from "./kernelMemory.ts";
-import {
-  DESIGN_COLUMNS,
-  PRODUCTS,
-  pairPlace,
-  placesFor,
-  type TensorFunctions,
-} from "./tensorLayout.ts";
+import type { KernelEngine } from "./kernelMemory.ts";
+import { DESIGN_COLUMNS, PRODUCTS, pairPlace, placesFor } from "./tensorLayout.ts";
 import { fillRow } from "./tensorMemory.ts";
 import { createPlainTensor } from "./tensorPlain.ts";
-
-const ENGINES = ["webassembly", "plain"] as const;
-/** What stands before, between and behind the arrays, and must stay. */
-const GUARD = 12345.678;
-const GUARD_LENGTH = 8;
-
-/** Arrays of one memory with guards around each, and whether these are whole. */
-function guarded<Name extends string>(
-  lengths: Readonly<Record<Name, number>>,
-  engine: (typeof ENGINES)[number],
-) {
-  const names = Object.keys(lengths) as Name[];
-  const all: Record<string, number> = { table: ELEMENTARY_TABLE.length, before: GUARD_LENGTH };
-  for (const name of names) {
-    all[name] = lengths[name];
-    all[`${name}After`] = GUARD_LENGTH;
-  }
-  const { functions, arrays } = createKernelMemory<TensorFunctions, string>(
-    all,
-    createPlainTensor,
-    engine,
-  );
-  arrays.table.set(ELEMENTARY_TABLE);
-  // Arrays begin on a cache line: what lies between the end of one and the next guard is guarded as well.
-  const memory = new Float64Array(arrays.table.buffer);
-  const isOwned = new Uint8Array(memory.length);
-  for (const name of [...names, "table"]) {
-    const first = arrays[name].byteOffset / 8;
-    isOwned.fill(1, first, first + arrays[name].length);
-  }
-  const unowned = [...memory.keys()].filter((i) => isOwned[i] === 0);
-  for (const i of unowned) memory[i] = GUARD;
-  const isWhole = () =>
-    unowned.every((i) => memory[i] === GUARD) &&
-    ELEMENTARY_TABLE.every((value, i) => Object.is(value, arrays.table[i]));
-  const at = Object.fromEntries(
-    Object.entries(arrays).map(([name, array]) => [name, array.byteOffset]),
-  );
-  return { functions, arrays: arrays as Record<Name | "table", Float64Array>, at, isWhole };
-}
 
 function bitsOf(values: Float64Array): BigUint64Array {
   return new BigUint64Array(values.slice().buffer);
@@ -86,11 +40,12 @@ describe.each(ENGINES)("exp and log of two samples at a time in %s", (engine) =>
   const count = 40_000;
 
   it("exp has the bits of one at a time", () => {
-    const { functions, arrays, at, isWhole } = guarded(
+    const { functions, arrays, at, isWhole } = guardedMemory(
       {
         ...{ design: DESIGN_COLUMNS * count, solution: 7, logs: count },
         ...{ weights: count, residuals: count, pulls: count },
       },
+      createPlainTensor,
       engine,
     );
     const numbers = oddNumbers(count);
@@ -108,7 +63,11 @@ describe.each(ENGINES)("exp and log of two samples at a time in %s", (engine) =>
   });
 
   it("log has the bits of one at a time", () => {
-    const { functions, arrays, at, isWhole } = guarded({ samples: count }, engine);
+    const { functions, arrays, at, isWhole } = guardedMemory(
+      { samples: count },
+      createPlainTensor,
+      engine,
+    );
     for (const floor of [1e-6, 5e-324, -1]) {
       const numbers = oddNumbers(count).map((x) => (Number.isFinite(x) ? Math.abs(x) : -0));
       arrays.samples.set(numbers);
@@ -121,15 +80,16 @@ describe.each(ENGINES)("exp and log of two samples at a time in %s", (engine) =>
 });
 
 /** Every function once on random numbers, for so many samples; all arrays afterwards. */
-function runAll(engine: (typeof ENGINES)[number], samples: number) {
+function runAll(engine: KernelEngine, samples: number) {
   const places = placesFor(samples);
   const random = randomNumbers(samples);
-  const { functions, arrays, at, isWhole } = guarded(
+  const { functions, arrays, at, isWhole } = guardedMemory(
     {
       ...{ design: DESIGN_COLUMNS * places, products: PRODUCTS * places },
       ...{ samples: places, logs: places, solution: 7, sums: 7, productSums: 15, columnSums: 7 },
       ...{ weights: places, residuals: places, pulls: places },
     },
+    createPlainTensor,
     engine,
   );
   for (let i = 0; i < samples; i++) {

@@ -19,13 +19,14 @@ export function createPlainTensor(buffer: ArrayBuffer): TensorFunctions {
       for (let i = at; i < at + places; i++) memory[i] = log(memory[i] > floor ? memory[i] : floor);
     },
     sumColumns(columns, values, places, sums) {
-      sumPanel(memory, place(columns), DESIGN_COLUMNS, place(values), places, place(sums));
+      sumPanel(memory, place(columns), DESIGN_COLUMNS, memory, place(values), places, place(sums));
     },
     sumProducts(products, weights, places, sums) {
       const [panel, values, into] = [place(products), place(weights), place(sums)];
-      sumPanel(memory, panel, FIRST_PRODUCTS, values, places, into);
+      sumPanel(memory, panel, FIRST_PRODUCTS, memory, values, places, into);
       const rest = panel + FIRST_PRODUCTS * places;
-      sumPanel(memory, rest, PRODUCTS - FIRST_PRODUCTS, values, places, into + FIRST_PRODUCTS);
+      const last = PRODUCTS - FIRST_PRODUCTS;
+      sumPanel(memory, rest, last, memory, values, places, into + FIRST_PRODUCTS);
     },
     weighByPrediction(design, solution, logs, places, weights, residuals, pulls) {
       const constant = memory[place(solution) + 6];
@@ -41,12 +42,13 @@ export function createPlainTensor(buffer: ArrayBuffer): TensorFunctions {
   };
 }
 
-/** sums = panel times values: for each column the even samples' sum + the odd ones'. */
-function sumPanel(
+/** sums = panel times `places` of the values from `first` on: for each column the even samples' sum + the odd ones'. */
+export function sumPanel(
   memory: Float64Array,
   panel: number,
   columns: number,
-  values: number,
+  values: Float64Array,
+  first: number,
   places: number,
   sums: number,
 ): void {
@@ -54,9 +56,9 @@ function sumPanel(
     let even = 0;
     let odd = 0;
     let at = panel + 2 * column;
-    for (let i = values; i < values + places; i += 2, at += 2 * columns) {
-      even += memory[i] * memory[at];
-      odd += memory[i + 1] * memory[at + 1];
+    for (let i = first; i < first + places; i += 2, at += 2 * columns) {
+      even += values[i] * memory[at];
+      odd += values[i + 1] * memory[at + 1];
     }
     memory[sums + column] = even + odd;
   }
@@ -67,11 +69,11 @@ const rowOf = (design: number, sample: number) =>
   design + 2 * DESIGN_COLUMNS * (sample >> 1) + (sample & 1);
 
 /** 1 for a sample, 0 for padding. */
-const isSample = (memory: Float64Array, design: number, sample: number) =>
+export const isSample = (memory: Float64Array, design: number, sample: number) =>
   memory[rowOf(design, sample) + 12];
 
 /** A row of the design, without its constant, times a tensor. */
-function designRowTimes(
+export function designRowTimes(
   memory: Float64Array,
   design: number,
   tensor: number,
