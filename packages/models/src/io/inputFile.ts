@@ -9,7 +9,9 @@ import { constants, createGunzip } from "node:zlib";
 import { InputError } from "../model.ts";
 
 const plainPieceBytes = 1024 * 1024;
-const gzipPieceBytes = 256 * 1024;
+const gzipPieceBytes = 512 * 1024;
+/** Compressed pieces in memory: some wait for the inflating thread, so that it need not wait for this one. */
+const gzipPieces = 4;
 const inflatedPieceBytes = 1024 * 1024;
 /** Inflated bytes that may wait, so that inflating goes on while a piece is scattered. */
 const inflatedWaitingBytes = 4 * inflatedPieceBytes;
@@ -81,15 +83,18 @@ export function readContent(file: InputFile, options: ReadOptions = {}): AsyncGe
   return file.gzip ? inflate(file, options) : readRange(file, 0, Infinity, options);
 }
 
-/** The two buffers that reading alternates between. */
-export type ReadPieces = readonly [Buffer, Buffer];
+/** The buffers that reading goes through in turn, two at least. */
+export type ReadPieces = readonly Buffer[];
 
 export function allocatePieces(file: InputFile): ReadPieces {
-  const pieceBytes = file.gzip ? gzipPieceBytes : plainPieceBytes;
-  return [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)];
+  const [count, bytes] = file.gzip ? [gzipPieces, gzipPieceBytes] : [2, plainPieceBytes];
+  return Array.from({ length: count }, () => Buffer.allocUnsafe(bytes));
 }
 
-/** The bytes on disk from `start` up to `end` or the end of the file, read one piece ahead. */
+/**
+ * The bytes on disk from `start` up to `end` or the end of the file, read one piece ahead: of n buffers, n - 1 hold
+ * the latest pieces.
+ */
 export async function* readRange(
   file: InputFile,
   start: number,
@@ -116,7 +121,7 @@ export async function* readRange(
       if (bytesRead === 0) return;
       const piece = pieces[current].subarray(0, bytesRead);
       position += bytesRead;
-      current = 1 - current;
+      current = (current + 1) % pieces.length;
       if (position < end) pending = read(current, position);
       options.hash?.update(piece);
       options.onBytes?.(bytesRead);
@@ -154,15 +159,17 @@ async function* inflate(file: InputFile, options: ReadOptions): AsyncGenerator<B
   }
 
   async function feed(): Promise<void> {
+    const { hash, ...rest } = options;
+    /** Pieces that the inflating thread has not taken yet, oldest first. */
+    const waiting: Promise<void>[] = [];
     try {
-      for await (const piece of readRange(file, 0, Infinity, options)) {
-        if (gunzip.destroyed) {
-          // Behind the gzip data stand zeros for padding: nothing to inflate, but part of the digest.
-          if (state.ended) continue;
-          return;
-        }
-        const taken = new Promise<void>((done) => gunzip.write(piece, () => done()));
-        await Promise.race([taken, state.closed]);
+      for await (const piece of readRange(file, 0, Infinity, rest)) {
+        if (!gunzip.destroyed) {
+          waiting.push(new Promise((taken) => gunzip.write(piece, () => taken())));
+        } else if (!state.ended) return;
+        // While the piece is inflated. Behind the gzip data stand zeros for padding: part of the digest alone.
+        hash?.update(piece);
+        if (waiting.length > gzipPieces - 2) await Promise.race([waiting.shift(), state.closed]);
       }
       if (!gunzip.destroyed) gunzip.end();
     } catch (error) {

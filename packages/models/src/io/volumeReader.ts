@@ -1,5 +1,6 @@
 /** A NIfTI file that is read volume by volume, decoded piece by piece. */
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { InputError } from "../model.ts";
 import { abortable } from "./abortable.ts";
 import type { NumericView } from "./datatype.ts";
@@ -12,6 +13,8 @@ import { allocatePieces, readContent, readRange, readStart } from "./inputFile.t
 /** Deflate makes at most 1032 bytes of one. */
 const maxInflation = 1032;
 const pieceValues = 128 * 1024;
+/** After so many bytes the event loop has its turn: the thread that inflates gets its next piece from it. */
+const sliceBytes = 256 * 1024;
 
 export interface VolumeSelection {
   /** 1 for each volume to deliver, in file order. */
@@ -69,7 +72,10 @@ export async function readVolumes(
   for await (const piece of readContent(file, options)) {
     const skipped = Math.min(toSkip, piece.length);
     toSkip -= skipped;
-    await takeWhole(assembler, piece.subarray(skipped), options.signal);
+    for (let at = skipped; at < piece.length; at += sliceBytes) {
+      await takeWhole(assembler, piece.subarray(at, at + sliceBytes), options.signal);
+      await nextTurn();
+    }
     if (selection.stopEarly && assembler.volume > last) return 0;
   }
   if (!assembler.complete) {
@@ -184,10 +190,14 @@ class PieceAssembler {
       return whole;
     }
     // A value is split between two pieces, or the piece does not lie where a typed array may begin.
-    const count = Math.min(bytes.length, this.#bytes.length - this.#filled);
+    const missing = itemBytes - this.#filled;
+    const isSplit =
+      missing < itemBytes && missing > 0 && (bytes.byteOffset + missing) % itemBytes === 0;
+    const room = isSplit ? missing : this.#bytes.length - this.#filled;
+    const count = Math.min(bytes.length, room);
     this.#bytes.set(bytes.subarray(0, count), this.#filled);
     this.#filled += count;
-    if (this.#filled === this.#bytes.length || (isEnd && count === bytes.length)) {
+    if (count === room || (isEnd && count === bytes.length)) {
       this.#deliver(this.#storage, 0, this.#filled);
       this.#filled = 0;
     }
