@@ -32,8 +32,6 @@ export function csdMultiply(
     let sum3 = f64x2.splat(0);
     let sum4 = f64x2.splat(0);
     let sum5 = f64x2.splat(0);
-    let sum6 = f64x2.splat(0);
-    let sum7 = f64x2.splat(0);
     let column = matrix;
     for (let place = vector; place < end; place += sizeof<f64>()) {
       const factor = v128.load64_splat(place);
@@ -43,8 +41,6 @@ export function csdMultiply(
       sum3 = f64x2.add(sum3, f64x2.mul(v128.load(column, 3 * VECTOR), factor));
       sum4 = f64x2.add(sum4, f64x2.mul(v128.load(column, 4 * VECTOR), factor));
       sum5 = f64x2.add(sum5, f64x2.mul(v128.load(column, 5 * VECTOR), factor));
-      sum6 = f64x2.add(sum6, f64x2.mul(v128.load(column, 6 * VECTOR), factor));
-      sum7 = f64x2.add(sum7, f64x2.mul(v128.load(column, 7 * VECTOR), factor));
       column += height;
     }
     v128.store(out, sum0);
@@ -53,8 +49,6 @@ export function csdMultiply(
     v128.store(out, sum3, 3 * VECTOR);
     v128.store(out, sum4, 4 * VECTOR);
     v128.store(out, sum5, 5 * VECTOR);
-    v128.store(out, sum6, 6 * VECTOR);
-    v128.store(out, sum7, 7 * VECTOR);
     matrix += width * height;
   }
 }
@@ -83,13 +77,14 @@ export function csdListBelow(
 export function csdSumMoments64(
   base: usize,
   table: usize,
+  directions: usize,
   list: usize,
   added: usize,
   total: usize,
   blocks: usize,
   out: usize,
 ): void {
-  Lanes.sumMoments<f64>(base, table, list, added, total, blocks, out);
+  Lanes.sumMoments<f64>(base, table, directions, list, added, total, blocks, out);
 }
 
 export function csdWeave64(sums: usize, count: usize, out: usize): void {

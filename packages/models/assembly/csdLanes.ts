@@ -1,14 +1,15 @@
 /** The iteration of CSD with a voxel in each lane; what csd.ts says holds here as well. */
 import { COLUMN, TILE_BYTES, Tile, VECTOR } from "./csdTiles";
 
-/** Sums that run side by side, so that none waits for itself. */
-export const SUMS: usize = 8;
+/** Sums that run side by side, so that none waits for itself: with what they need, as many as there are registers for. */
+export const SUMS: usize = 6;
 
 // biome-ignore lint/complexity/noStaticOnlyClass: a decorator, and so @inline, may only stand on a method.
 export class Lanes {
   @inline static sumMoments<T>(
     base: usize,
     table: usize,
+    directions: usize,
     list: usize,
     added: usize,
     total: usize,
@@ -16,7 +17,6 @@ export class Lanes {
     out: usize,
   ): void {
     const height = SUMS * VECTOR;
-    const pitch = blocks * height;
     const middle = list + added * sizeof<u32>();
     const end = list + total * sizeof<u32>();
     for (const stop = out + blocks * height; out < stop; out += height) {
@@ -26,30 +26,24 @@ export class Lanes {
       let sum3 = v128.load(base, 3 * VECTOR);
       let sum4 = v128.load(base, 4 * VECTOR);
       let sum5 = v128.load(base, 5 * VECTOR);
-      let sum6 = v128.load(base, 6 * VECTOR);
-      let sum7 = v128.load(base, 7 * VECTOR);
       let place = list;
       for (; place < middle; place += sizeof<u32>()) {
-        const row = table + load<u32>(place) * pitch;
+        const row = table + load<u32>(place) * height;
         sum0 = v128.add<T>(sum0, v128.load(row));
         sum1 = v128.add<T>(sum1, v128.load(row, VECTOR));
         sum2 = v128.add<T>(sum2, v128.load(row, 2 * VECTOR));
         sum3 = v128.add<T>(sum3, v128.load(row, 3 * VECTOR));
         sum4 = v128.add<T>(sum4, v128.load(row, 4 * VECTOR));
         sum5 = v128.add<T>(sum5, v128.load(row, 5 * VECTOR));
-        sum6 = v128.add<T>(sum6, v128.load(row, 6 * VECTOR));
-        sum7 = v128.add<T>(sum7, v128.load(row, 7 * VECTOR));
       }
       for (; place < end; place += sizeof<u32>()) {
-        const row = table + load<u32>(place) * pitch;
+        const row = table + load<u32>(place) * height;
         sum0 = v128.sub<T>(sum0, v128.load(row));
         sum1 = v128.sub<T>(sum1, v128.load(row, VECTOR));
         sum2 = v128.sub<T>(sum2, v128.load(row, 2 * VECTOR));
         sum3 = v128.sub<T>(sum3, v128.load(row, 3 * VECTOR));
         sum4 = v128.sub<T>(sum4, v128.load(row, 4 * VECTOR));
         sum5 = v128.sub<T>(sum5, v128.load(row, 5 * VECTOR));
-        sum6 = v128.sub<T>(sum6, v128.load(row, 6 * VECTOR));
-        sum7 = v128.sub<T>(sum7, v128.load(row, 7 * VECTOR));
       }
       v128.store(out, sum0);
       v128.store(out, sum1, VECTOR);
@@ -57,10 +51,8 @@ export class Lanes {
       v128.store(out, sum3, 3 * VECTOR);
       v128.store(out, sum4, 4 * VECTOR);
       v128.store(out, sum5, 5 * VECTOR);
-      v128.store(out, sum6, 6 * VECTOR);
-      v128.store(out, sum7, 7 * VECTOR);
       base += height;
-      table += height;
+      table += directions * height;
     }
   }
 
@@ -103,18 +95,27 @@ export class Lanes {
     let good = v128.eq<u8>(i8x16.splat(0), i8x16.splat(0));
     let row = factor;
     for (let i: usize = 0; i < tiles; i++) {
-      let other = factor;
-      let corner = inverse;
       let tile = row;
-      for (let j: usize = 0; j < i; j++) {
-        Tile.below<T>(normal, places, moments, row, other, corner, tile);
-        normal += 9 * sizeof<T>();
-        places += 9 * sizeof<u32>();
-        tile += TILE_BYTES;
-        other += (j + 1) * TILE_BYTES;
-        corner += COLUMN;
+      let scale = inverse;
+      let column: usize = 0;
+      for (; column + 1 < 3 * i; column += 2) {
+        const first = Tile.rowStart(factor, column);
+        const second = Tile.rowStart(factor, column + 1);
+        Tile.columns<T>(normal, places, moments, row, first, second, scale, tile);
+        normal += 6 * sizeof<T>();
+        places += 6 * sizeof<u32>();
+        tile += 2 * COLUMN;
+        scale += 2 * VECTOR;
       }
-      good = v128.and(good, Tile.corner<T>(normal, places, moments, row, z, tile, corner, y));
+      if (column < 3 * i) {
+        const other = Tile.rowStart(factor, column);
+        Tile.column<T>(normal, places, moments, row, other, scale, tile);
+        normal += 3 * sizeof<T>();
+        places += 3 * sizeof<u32>();
+        tile += COLUMN;
+        scale += VECTOR;
+      }
+      good = v128.and(good, Tile.corner<T>(normal, places, moments, row, z, tile, scale, y));
       normal += 9 * sizeof<T>();
       places += 9 * sizeof<u32>();
       row = tile + TILE_BYTES;
@@ -171,8 +172,6 @@ export class Lanes {
       let sum3 = v128.splat<T>(0);
       let sum4 = v128.splat<T>(0);
       let sum5 = v128.splat<T>(0);
-      let sum6 = v128.splat<T>(0);
-      let sum7 = v128.splat<T>(0);
       for (let place = x; place < end; place += VECTOR) {
         const factor = v128.load(place);
         sum0 = v128.add<T>(sum0, v128.mul<T>(v128.load_splat<T>(rows), factor));
@@ -181,8 +180,6 @@ export class Lanes {
         sum3 = v128.add<T>(sum3, v128.mul<T>(v128.load_splat<T>(rows, 3 * sizeof<T>()), factor));
         sum4 = v128.add<T>(sum4, v128.mul<T>(v128.load_splat<T>(rows, 4 * sizeof<T>()), factor));
         sum5 = v128.add<T>(sum5, v128.mul<T>(v128.load_splat<T>(rows, 5 * sizeof<T>()), factor));
-        sum6 = v128.add<T>(sum6, v128.mul<T>(v128.load_splat<T>(rows, 6 * sizeof<T>()), factor));
-        sum7 = v128.add<T>(sum7, v128.mul<T>(v128.load_splat<T>(rows, 7 * sizeof<T>()), factor));
         rows += SUMS * sizeof<T>();
       }
       store<u8>(small, Lanes.below<T>(sum0, threshold));
@@ -191,8 +188,6 @@ export class Lanes {
       store<u8>(small, Lanes.below<T>(sum3, threshold), 3);
       store<u8>(small, Lanes.below<T>(sum4, threshold), 4);
       store<u8>(small, Lanes.below<T>(sum5, threshold), 5);
-      store<u8>(small, Lanes.below<T>(sum6, threshold), 6);
-      store<u8>(small, Lanes.below<T>(sum7, threshold), 7);
     }
   }
 

@@ -12,17 +12,25 @@ export class Tile {
     return v128.add<T>(normal, v128.load(moments + place));
   }
 
+  /** Where the given row of a factor begins; its entries are a column apart. */
+  @inline static rowStart(factor: usize, row: usize): usize {
+    const i = row / 3;
+    return factor + ((i * (i + 1)) / 2) * TILE_BYTES + (row % 3) * VECTOR;
+  }
+
   /**
-   * A tile below the diagonal, from the rows of tiles `row` and `other` up to it, over the diagonal tile
-   * at the end of `other`; `corner` holds 1 over that one's diagonal.
+   * Two columns of the three rows of tiles at `row`: those that come to stand at `tile`, over the factor's
+   * rows at `first` and `second`; `scale` holds 1 over the diagonal. No more columns at a time: with nine
+   * sums the processor has not the registers for what they need, and one of them would wait for memory.
    */
-  @inline static below<T>(
+  @inline static columns<T>(
     normal: usize,
     places: usize,
     moments: usize,
     row: usize,
-    other: usize,
-    inverse: usize,
+    first: usize,
+    second: usize,
+    scale: usize,
     tile: usize,
   ): void {
     const size = sizeof<T>();
@@ -32,55 +40,65 @@ export class Tile {
     let sum01 = Tile.entry<T>(v128.load_splat<T>(normal, 3 * size), load<u32>(places, 12), moments);
     let sum11 = Tile.entry<T>(v128.load_splat<T>(normal, 4 * size), load<u32>(places, 16), moments);
     let sum21 = Tile.entry<T>(v128.load_splat<T>(normal, 5 * size), load<u32>(places, 20), moments);
-    let sum02 = Tile.entry<T>(v128.load_splat<T>(normal, 6 * size), load<u32>(places, 24), moments);
-    let sum12 = Tile.entry<T>(v128.load_splat<T>(normal, 7 * size), load<u32>(places, 28), moments);
-    let sum22 = Tile.entry<T>(v128.load_splat<T>(normal, 8 * size), load<u32>(places, 32), moments);
     while (row < tile) {
       const entry0 = v128.load(row);
       const entry1 = v128.load(row, VECTOR);
       const entry2 = v128.load(row, 2 * VECTOR);
-      const factor0 = v128.load(other);
+      const factor0 = v128.load(first);
       sum00 = v128.sub<T>(sum00, v128.mul<T>(entry0, factor0));
       sum10 = v128.sub<T>(sum10, v128.mul<T>(entry1, factor0));
       sum20 = v128.sub<T>(sum20, v128.mul<T>(entry2, factor0));
-      const factor1 = v128.load(other, VECTOR);
+      const factor1 = v128.load(second);
       sum01 = v128.sub<T>(sum01, v128.mul<T>(entry0, factor1));
       sum11 = v128.sub<T>(sum11, v128.mul<T>(entry1, factor1));
       sum21 = v128.sub<T>(sum21, v128.mul<T>(entry2, factor1));
-      const factor2 = v128.load(other, 2 * VECTOR);
-      sum02 = v128.sub<T>(sum02, v128.mul<T>(entry0, factor2));
-      sum12 = v128.sub<T>(sum12, v128.mul<T>(entry1, factor2));
-      sum22 = v128.sub<T>(sum22, v128.mul<T>(entry2, factor2));
       row += COLUMN;
-      other += COLUMN;
+      first += COLUMN;
+      second += COLUMN;
     }
-    const scale0 = v128.load(inverse);
+    const scale0 = v128.load(scale);
     sum00 = v128.mul<T>(sum00, scale0);
     sum10 = v128.mul<T>(sum10, scale0);
     sum20 = v128.mul<T>(sum20, scale0);
     v128.store(tile, sum00);
     v128.store(tile, sum10, VECTOR);
     v128.store(tile, sum20, 2 * VECTOR);
-    const entry10 = v128.load(other, VECTOR);
-    const scale1 = v128.load(inverse, VECTOR);
-    sum01 = v128.mul<T>(v128.sub<T>(sum01, v128.mul<T>(sum00, entry10)), scale1);
-    sum11 = v128.mul<T>(v128.sub<T>(sum11, v128.mul<T>(sum10, entry10)), scale1);
-    sum21 = v128.mul<T>(v128.sub<T>(sum21, v128.mul<T>(sum20, entry10)), scale1);
+    const entry = v128.load(second);
+    const scale1 = v128.load(scale, VECTOR);
+    sum01 = v128.mul<T>(v128.sub<T>(sum01, v128.mul<T>(sum00, entry)), scale1);
+    sum11 = v128.mul<T>(v128.sub<T>(sum11, v128.mul<T>(sum10, entry)), scale1);
+    sum21 = v128.mul<T>(v128.sub<T>(sum21, v128.mul<T>(sum20, entry)), scale1);
     v128.store(tile, sum01, COLUMN);
     v128.store(tile, sum11, COLUMN + VECTOR);
     v128.store(tile, sum21, COLUMN + 2 * VECTOR);
-    const entry20 = v128.load(other, 2 * VECTOR);
-    const entry21 = v128.load(other, COLUMN + 2 * VECTOR);
-    const scale2 = v128.load(inverse, 2 * VECTOR);
-    sum02 = v128.sub<T>(sum02, v128.mul<T>(sum00, entry20));
-    sum12 = v128.sub<T>(sum12, v128.mul<T>(sum10, entry20));
-    sum22 = v128.sub<T>(sum22, v128.mul<T>(sum20, entry20));
-    sum02 = v128.mul<T>(v128.sub<T>(sum02, v128.mul<T>(sum01, entry21)), scale2);
-    sum12 = v128.mul<T>(v128.sub<T>(sum12, v128.mul<T>(sum11, entry21)), scale2);
-    sum22 = v128.mul<T>(v128.sub<T>(sum22, v128.mul<T>(sum21, entry21)), scale2);
-    v128.store(tile, sum02, 2 * COLUMN);
-    v128.store(tile, sum12, 2 * COLUMN + VECTOR);
-    v128.store(tile, sum22, 2 * COLUMN + 2 * VECTOR);
+  }
+
+  /** One column of the three rows of tiles at `row`. */
+  @inline static column<T>(
+    normal: usize,
+    places: usize,
+    moments: usize,
+    row: usize,
+    other: usize,
+    scale: usize,
+    tile: usize,
+  ): void {
+    const size = sizeof<T>();
+    let sum0 = Tile.entry<T>(v128.load_splat<T>(normal), load<u32>(places), moments);
+    let sum1 = Tile.entry<T>(v128.load_splat<T>(normal, size), load<u32>(places, 4), moments);
+    let sum2 = Tile.entry<T>(v128.load_splat<T>(normal, 2 * size), load<u32>(places, 8), moments);
+    while (row < tile) {
+      const factor = v128.load(other);
+      sum0 = v128.sub<T>(sum0, v128.mul<T>(v128.load(row), factor));
+      sum1 = v128.sub<T>(sum1, v128.mul<T>(v128.load(row, VECTOR), factor));
+      sum2 = v128.sub<T>(sum2, v128.mul<T>(v128.load(row, 2 * VECTOR), factor));
+      row += COLUMN;
+      other += COLUMN;
+    }
+    const scale0 = v128.load(scale);
+    v128.store(tile, v128.mul<T>(sum0, scale0));
+    v128.store(tile, v128.mul<T>(sum1, scale0), VECTOR);
+    v128.store(tile, v128.mul<T>(sum2, scale0), 2 * VECTOR);
   }
 
   /** The diagonal tile at the end of `row`, 1 over its diagonal, and its three of y; all ones in the lanes whose pivots are above 0. */

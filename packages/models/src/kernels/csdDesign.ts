@@ -43,7 +43,7 @@ export function createCsdDesign(parameters: CsdParameters, engine?: KernelEngine
   const size = sizeOf(matrices);
   const { functions, arrays } = createCsdMemory(lengthsOf(size), engine);
   fillBlocks(arrays.start, matrices.rightHand, size.samples, 0);
-  fillBlocks(arrays.start, matrices.unconstrained, size.samples, size.blocks);
+  fillBlocks(arrays.start, matrices.unconstrained, size.samples, size.count);
   fillBlocks(arrays.harmonicRows, matrices.harmonicRows, size.count, 0);
   fillBlocks(arrays.toHarmonics, matrices.toHarmonics, size.count, 0);
   fillNormal(arrays, matrices.normal, size);
@@ -70,9 +70,10 @@ function sizeOf({ count, samples, vertices, moments }: CsdMatrices) {
     ...{ count, samples, vertices, tiles, momentCount },
     lanes: VECTOR_BYTES / NUMBER_BYTES,
     low: Math.min(LOW_COUNT, count),
-    /** Blocks of rows that hold the coefficients, the coefficients to order 4, and the watched directions. */
+    /** Blocks that hold the coefficients; z and the coefficients to order 4; z and all; the watched directions. */
     blocks: blocksFor(count, BLOCK_ROWS),
-    lowBlocks: blocksFor(Math.min(LOW_COUNT, count), BLOCK_ROWS),
+    lowBlocks: blocksFor(count + Math.min(LOW_COUNT, count), BLOCK_ROWS),
+    startBlocks: blocksFor(2 * count, BLOCK_ROWS),
     rowBlocks: blocksFor(vertices, BLOCK_ROWS),
     directionBlocks: blocksFor(vertices, BLOCK_DIRECTIONS),
     /** One place more than there are moments: what fills the last tile finds 0 there. */
@@ -89,8 +90,8 @@ function lengthsOf(size: CsdSize) {
     /** The voxel's samples. */
     signal: samples,
     /** Block matrix that turns samples into z for monomials, and below it into the unconstrained harmonics. */
-    start: 2 * size.blocks * BLOCK_ROWS * samples,
-    started: 2 * size.blocks * BLOCK_ROWS,
+    start: size.startBlocks * BLOCK_ROWS * samples,
+    started: size.startBlocks * BLOCK_ROWS,
     /** Block matrix: weighted amplitudes of harmonics in the watched directions. */
     harmonicRows: size.rowBlocks * BLOCK_ROWS * count,
     amplitudes: size.rowBlocks * BLOCK_ROWS,
@@ -123,11 +124,10 @@ function lengthsOf(size: CsdSize) {
   };
 }
 
-/** Fills a block matrix from the given block on. */
+/** Fills a block matrix from the given row on. */
 function fillBlocks(blocks: Float64Array, matrix: Float64Array, width: number, first: number) {
-  const start = blockPlace(first * BLOCK_ROWS, 0, width);
   for (let i = 0; i < matrix.length; i++) {
-    blocks[start + blockPlace(Math.floor(i / width), i % width, width)] = matrix[i];
+    blocks[blockPlace(first + Math.floor(i / width), i % width, width)] = matrix[i];
   }
 }
 
@@ -161,8 +161,10 @@ function fillMoments(
   { vertices }: CsdSize,
 ): void {
   const width = matrix.length / vertices;
+  const block = BLOCK_BYTES / NUMBER_BYTES;
   for (let i = 0; i < matrix.length; i++) {
-    moments[Math.floor(i / width) * allMoments.length + (i % width)] = matrix[i];
-    allMoments[i % width] += matrix[i];
+    const [direction, n] = [Math.floor(i / width), i % width];
+    moments[(Math.floor(n / block) * vertices + direction) * block + (n % block)] = matrix[i];
+    allMoments[n] += matrix[i];
   }
 }

@@ -6,22 +6,22 @@
  * in each entry, a "moment": the sum over the directions of a product of two functions of the basis. In
  * monomials (monomials.ts) few of the products are different, so they are summed instead of the matrix.
  *
- * - A block matrix holds blocks of 16 rows, each by columns.
+ * - A block matrix holds blocks of 12 rows, each by columns.
  * - The normal matrix holds the tiles of 3 x 3 of its lower triangle, row of tiles after row, each by
  *   columns; so do the places of the moments of its entries (in bytes, in the woven moments).
  * - A factor is an array of lanes: row of tiles after row, each by columns up to the diagonal; what stands
  *   on the diagonal and above it means nothing. 1 over the diagonal is an array of its own.
- * - The rows of directions stand in blocks of 8 directions, each by coefficients.
+ * - The rows of directions stand in blocks of 6 directions, each by coefficients.
  */
 
 /** Rows in a block of a matrix. */
-export const BLOCK_ROWS = 16;
+export const BLOCK_ROWS = 12;
 /** Rows and columns of a tile. */
 export const TILE = 3;
 /** Directions in a block of their rows. */
-export const BLOCK_DIRECTIONS = 8;
+export const BLOCK_DIRECTIONS = 6;
 /** Bytes of the moments that are summed at a time: a direction's are a multiple of it. */
-export const BLOCK_BYTES = 128;
+export const BLOCK_BYTES = 96;
 /** Bytes of an entry of an array of lanes. */
 export const VECTOR_BYTES = 16;
 
@@ -49,12 +49,13 @@ export interface CsdFunctions {
   ): number;
   /**
    * out = base + the moments of the directions listed (32 bits each) at 0..added - the same over
-   * added..total. The table holds `blocks` of BLOCK_BYTES for each direction; so do base and out, which
-   * may be one.
+   * added..total, in blocks of BLOCK_BYTES. The table holds, block after block, that of each direction.
+   * base and out may be one.
    */
   csdSumMoments64(
     base: number,
     table: number,
+    directions: number,
     list: number,
     added: number,
     total: number,

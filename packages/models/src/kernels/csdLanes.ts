@@ -218,7 +218,7 @@ function sumsOf({ arrays }: CsdDesign, { lane }: CsdLane): number {
 }
 
 function addListed(
-  { functions, arrays, momentBlocks }: CsdDesign,
+  { functions, arrays, vertices, momentBlocks }: CsdDesign,
   base: number,
   list: number,
   added: number,
@@ -226,5 +226,5 @@ function addListed(
   out: number,
 ): void {
   const table = arrays.moments.byteOffset;
-  functions.csdSumMoments64(base, table, list, added, total, momentBlocks, out);
+  functions.csdSumMoments64(base, table, vertices, list, added, total, momentBlocks, out);
 }

@@ -14,6 +14,7 @@ import {
 
 const NUMBER_BYTES = 8;
 const LANES = VECTOR_BYTES / NUMBER_BYTES;
+const BLOCK = BLOCK_BYTES / NUMBER_BYTES;
 const COLUMN = TILE * LANES;
 const TILE_LENGTH = TILE * COLUMN;
 
@@ -36,14 +37,17 @@ export function createPlainCsd(buffer: ArrayBuffer): CsdFunctions {
       }
       return found;
     },
-    csdSumMoments64(base, table, list, added, total, blocks, out) {
-      const count = (blocks * BLOCK_BYTES) / NUMBER_BYTES;
-      numbers.copyWithin(place(out), place(base), place(base) + count);
-      const to = place(out);
-      for (let k = 0; k < total; k++) {
-        const from = place(table) + words[list / 4 + k] * count;
-        if (k < added) for (let i = 0; i < count; i++) numbers[to + i] += numbers[from + i];
-        else for (let i = 0; i < count; i++) numbers[to + i] -= numbers[from + i];
+    csdSumMoments64(base, table, directions, list, added, total, blocks, out) {
+      const [from, to] = [place(base), place(out)];
+      numbers.copyWithin(to, from, from + blocks * BLOCK);
+      for (let i = 0; i < blocks; i++) {
+        for (let k = 0; k < total; k++) {
+          const at = place(table) + (i * directions + words[list / 4 + k]) * BLOCK;
+          for (let r = 0; r < BLOCK; r++) {
+            if (k < added) numbers[to + i * BLOCK + r] += numbers[at + r];
+            else numbers[to + i * BLOCK + r] -= numbers[at + r];
+          }
+        }
       }
     },
     csdWeave64(sums, count, out) {

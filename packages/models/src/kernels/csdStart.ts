@@ -1,7 +1,6 @@
 /** What a voxel of CSD begins with: its samples, the unconstrained fit and the directions that are too small in it. */
 import { VoxelStatus } from "../model.ts";
 import type { CsdDesign } from "./csdDesign.ts";
-import { BLOCK_ROWS } from "./csdFunctions.ts";
 import type { CsdParameters } from "./csdParameters.ts";
 
 /**
@@ -29,24 +28,27 @@ export function startVoxel(
   const status = readSamples(signals, at, parameters, design.arrays.signal);
   if (status !== VoxelStatus.fitted) return status;
   if (!design.solvable) return VoxelStatus.singular;
-  const { functions, arrays, blocks, lowBlocks, low, count, samples } = design;
-  const { signal, start: matrix, started } = arrays;
-  const [from, to] = [matrix.byteOffset, started.byteOffset];
-  functions.csdMultiply(from, blocks + lowBlocks, samples, samples, signal.byteOffset, to);
-  start.threshold = design.thresholdScale * started[blocks * BLOCK_ROWS];
+  startWith(design, design.lowBlocks);
+  const { arrays, low, count } = design;
+  start.threshold = design.thresholdScale * arrays.started[count];
   if (start.threshold - start.threshold !== 0) return VoxelStatus.notFinite;
   findSmall(design, start, low);
   if (start.activeCount > 0) return undefined;
-  const below = matrix.subarray(blocks * BLOCK_ROWS * samples).byteOffset;
-  const out = started.subarray(blocks * BLOCK_ROWS).byteOffset;
-  functions.csdMultiply(below, blocks, samples, samples, signal.byteOffset, out);
+  startWith(design, design.startBlocks);
   findSmall(design, start, count);
   return start.activeCount > 0 ? undefined : VoxelStatus.fitted;
 }
 
+/** z and the unconstrained harmonics of the samples, as far as the blocks reach. */
+function startWith({ functions, arrays, samples }: CsdDesign, blocks: number): void {
+  const { signal, start, started } = arrays;
+  const [from, to] = [start.byteOffset, started.byteOffset];
+  functions.csdMultiply(from, blocks, samples, samples, signal.byteOffset, to);
+}
+
 /** The unconstrained harmonics of the voxel that was started last. */
-export function unconstrainedHarmonics({ arrays, blocks, count }: CsdDesign): Float64Array {
-  return arrays.started.subarray(blocks * BLOCK_ROWS, blocks * BLOCK_ROWS + count);
+export function unconstrainedHarmonics({ arrays, count }: CsdDesign): Float64Array {
+  return arrays.started.subarray(count, 2 * count);
 }
 
 function readSamples(
@@ -70,9 +72,9 @@ function readSamples(
 
 /** Notes the directions in which the first `columns` unconstrained harmonics are too small. */
 function findSmall(design: CsdDesign, start: CsdStart, columns: number): void {
-  const { functions, arrays, rowBlocks, count, vertices, blocks } = design;
+  const { functions, arrays, rowBlocks, count, vertices } = design;
   const { harmonicRows, started, amplitudes } = arrays;
-  const harmonics = started.byteOffset + blocks * BLOCK_ROWS * started.BYTES_PER_ELEMENT;
+  const harmonics = started.byteOffset + count * started.BYTES_PER_ELEMENT;
   const [from, to] = [harmonicRows.byteOffset, amplitudes.byteOffset];
   functions.csdMultiply(from, rowBlocks, count, columns, harmonics, to);
   const [below, others] = [arrays.below.byteOffset, arrays.others.byteOffset];
