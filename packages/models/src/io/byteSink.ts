@@ -5,7 +5,8 @@ import { promisify } from "node:util";
 import { constants, crc32, deflateRaw } from "node:zlib";
 
 const blockBytes = 1024 * 1024;
-const blocksInFlight = 2 * availableParallelism();
+/** Enough that the cores have work while the next volumes are put together. */
+const blocksInFlight = Math.max(16, 2 * availableParallelism());
 /** Magic, deflate, no flags, no time, no extra flags, unknown system: nothing that differs between hosts. */
 const gzipHeader = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255);
 

@@ -6,6 +6,8 @@ import type { WrittenArray, WrittenDtype } from "./writeNifti.ts";
 
 /** Rows on disk are read in runs of about this size. */
 const readBytes = 4 * 1024 * 1024;
+/** Of 8 bytes each, as most outputs have them. */
+const valuesOfCacheLine = 8;
 /** Values that are put in their place before the clock is looked at. */
 const scatteredValues = 64 * 1024;
 
@@ -16,34 +18,25 @@ export interface MapLayout {
   readonly voxels: Uint32Array;
   /** The value outside the mask. */
   readonly outside: number;
-  /** Rows on disk are read once for as many volumes as this holds, but one at least. */
+  /** For volumes that are put together at the same time; one at least is. */
   readonly memoryBytes: number;
   readonly signal?: AbortSignal;
 }
 
-/** Volume after volume; each is overwritten once the next one is asked for. */
+/**
+ * Volume after volume; each is overwritten once the next ones are asked for. Several are put together at a time, so
+ * that rows on disk are read less often, and rows in memory come to the processor less often: as many as memory
+ * holds of the former, and of the latter as many as a cache line has values.
+ */
 export async function* mapVolumes(
   fitted: FittedField,
   layout: MapLayout,
 ): AsyncGenerator<WrittenArray> {
-  if (!fitted.isOnDisk) yield* volumesInMemory(fitted, layout);
-  else yield* volumesOnDisk(fitted, layout);
-}
-
-function* volumesInMemory({ data, shape }: FittedField, layout: MapLayout) {
-  const volume = emptyVolume(layout);
-  for (let column = 0; column < shape[1]; column++) {
-    scatter(data, shape[1], column, layout.voxels, volume);
-    yield volume;
-  }
-}
-
-/** As many volumes at a time as memory holds; the rows are read once for these. */
-async function* volumesOnDisk(fitted: FittedField, layout: MapLayout) {
   const width = fitted.shape[1];
   const first = emptyVolume(layout);
   const affordable = Math.floor(layout.memoryBytes / first.byteLength);
-  const count = Math.max(1, Math.min(width, affordable));
+  const wanted = fitted.isOnDisk ? width : Math.min(width, valuesOfCacheLine);
+  const count = Math.max(1, Math.min(wanted, affordable));
   const volumes = [first, ...Array.from({ length: count - 1 }, () => emptyVolume(layout))];
   for (let column = 0; column < width; column += count) {
     const filled = volumes.slice(0, width - column);
@@ -80,6 +73,8 @@ async function fillVolumes(
 }
 
 async function readRows(fitted: FittedField, start: number, end: number): Promise<OutputView> {
+  const width = fitted.shape[1];
+  if (!fitted.isOnDisk) return fitted.data.subarray(start * width, end * width);
   const rows = await fitted.read!(start, end);
   const expected = (end - start) * fitted.shape[1];
   if (rows.length === expected) return rows;

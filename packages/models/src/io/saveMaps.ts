@@ -20,7 +20,7 @@ export interface SaveMapsOptions {
   readonly dtype?: "float32" | "float64";
   /** Default nii.gz. */
   readonly nifti?: "nii.gz" | "nii";
-  /** For volumes that are put together from rows on disk, at least one. Default 256 MiB. */
+  /** For volumes that are put together at the same time, at least one. Default 256 MiB. */
   readonly memoryBytes?: number;
   readonly signal?: AbortSignal;
   /** Written as report.json where given; a function is asked when the maps are written. */
