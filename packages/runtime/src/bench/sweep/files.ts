@@ -14,7 +14,16 @@ export const sweepFiles = {
   picture: "speedup.svg",
 } as const;
 
-const columns = ["model", "engine", "workers", "chunks", "round", "seconds", "voxels"] as const;
+const columns = [
+  "model",
+  "engine",
+  "workers",
+  "chunks",
+  "round",
+  "seconds",
+  "voxels",
+  "others",
+] as const;
 
 /** Reads what an earlier sweep left there. Throws `UsageError` where there is none. */
 export async function readSweep(directory: string): Promise<SweepRecord> {
@@ -91,4 +100,4 @@ export class SweepFiles {
   }
 }
 
-const row = (run: SweepRun) => columns.map((column) => run[column]).join(",");
+const row = (run: SweepRun) => columns.map((column) => run[column] ?? "").join(",");

@@ -16,6 +16,8 @@ const runSchema = z.object({
   /** From the fit's submission to its last result in place. */
   seconds: z.number().positive(),
   voxels: count,
+  /** Share of the machine's processors that other processes took meanwhile, where that is known. */
+  others: z.number().optional(),
 });
 
 const modelSchema = z.object({

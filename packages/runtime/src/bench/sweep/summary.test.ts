@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseRecord, whyNotContinued } from "./record.ts";
-import { summarise } from "./summary.ts";
+import { runsThatCount, summarise } from "./summary.ts";
 import { testRecord } from "./testing.ts";
 
 describe("summarise", () => {
@@ -28,6 +28,18 @@ describe("summarise", () => {
 
   it("leaves out what has not run yet", () => {
     expect(summarise({ ...testRecord(), runs: [] })[0].series).toEqual([]);
+  });
+});
+
+describe("runsThatCount", () => {
+  it("leaves disturbed runs out where their point has others", () => {
+    const { runs } = testRecord();
+    const [first, ...rest] = runs.filter(({ engine }) => engine === "serial");
+    const disturbed = { ...first, seconds: 99, others: 0.4 };
+    expect(runsThatCount([disturbed, ...rest])).toEqual(rest);
+    expect(runsThatCount([disturbed])).toEqual([disturbed]);
+    const [{ serial }] = summarise({ ...testRecord(), runs: [...runs, disturbed] });
+    expect(serial?.median).toBeCloseTo(8, 12);
   });
 });
 

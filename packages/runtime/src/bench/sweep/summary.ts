@@ -35,8 +35,22 @@ export interface ModelSummary {
   readonly series: readonly SeriesSummary[];
 }
 
+/** Where other processes took more of the machine than this, a run is disturbed. */
+export const disturbedFrom = 0.05;
+
+/** Runs that count: the undisturbed ones of each point, or all where it has none. */
+export function runsThatCount(runs: readonly SweepRun[]): SweepRun[] {
+  const isDisturbed = ({ others = 0 }: SweepRun) => others > disturbedFrom;
+  const nameOf = ({ model, engine, workers, chunks }: SweepRun) =>
+    `${model} ${engine} ${workers} ${chunks}`;
+  const quiet = new Set(runs.filter((run) => !isDisturbed(run)).map(nameOf));
+  return runs.filter((run) => !isDisturbed(run) || !quiet.has(nameOf(run)));
+}
+
 /** What has no run yet is left out. */
-export function summarise({ models, runs }: SweepRecord): ModelSummary[] {
+export function summarise(record: SweepRecord): ModelSummary[] {
+  const { models } = record;
+  const runs = runsThatCount(record.runs);
   return models.map(({ name, voxels }) => {
     const own = runs.filter(({ model }) => model === name);
     const serial = timingOf(own.filter(({ engine }) => engine === "serial"));

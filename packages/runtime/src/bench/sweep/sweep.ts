@@ -3,6 +3,7 @@ import type { DwiModel } from "@fascicle/models";
 import type { Cluster } from "../../client/connect.ts";
 import { type FitOptions, fitChunked } from "../../fit/fitChunked.ts";
 import type { DipyRay } from "./dipyRay.ts";
+import { OtherWork } from "./otherWork.ts";
 import { type Plan, type SweepModel, type SweepPoint, shuffled } from "./points.ts";
 import type { SweepRun } from "./record.ts";
 import { TimeLeft } from "./timeLeft.ts";
@@ -44,13 +45,18 @@ export async function runSweep(task: SweepTask): Promise<void> {
       task.onNext({ point, round, ...timeLeft.now() });
       const model = models.get(point.model)!;
       const isPeer = point.engine === "dipy-ray" || point.engine === "dipy-serial";
+      const other = new OtherWork();
       const seconds = isPeer ? await peer!.time(point, signal) : await timeOurs(task, model, point);
+      // Workers of a cluster and of the peer are other processes, too.
+      const isHere = point.engine === "local" || point.engine === "serial";
+      const others = isHere ? other.share() : undefined;
       timeLeft.took(point, seconds);
       await task.onRun({
         ...point,
         round,
         seconds: Number(seconds.toFixed(6)),
         voxels: model.signals.voxelCount,
+        ...(others === undefined ? {} : { others: Number(others.toFixed(3)) }),
       });
     }
     await task.onRoundEnd();
