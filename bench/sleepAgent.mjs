@@ -1,4 +1,4 @@
-// A worker of the sleep bench: `runtime join` runs its own kernels only, this one runs those that sleep.
+// A worker of the sleep bench: `runtime join` runs its own kernels only, this one runs those of benches.
 //   node bench/sleepAgent.mjs JOIN_STRING [SLOTS]        It ends when its stdin does.
 import { hostname } from "node:os";
 import { SlabPool } from "@fascicle/object-store";
@@ -21,6 +21,7 @@ const agent = new Agent({
   memory,
   kernelModules: new Map([
     ["bench/sleepKernel", new URL("./sleepKernel.mjs", import.meta.url).href],
+    ["bench/chunkKernel", new URL("./chunkKernel.mjs", import.meta.url).href],
   ]),
   log: () => {},
 });

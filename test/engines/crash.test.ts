@@ -45,14 +45,15 @@ describe("a voxel that crashes its kernel", () => {
     }
   });
 
-  it("is not blamed for one death: its chunk is begun again", async () => {
+  it("is not blamed for one death: what its thread had drawn is begun again", async () => {
     const folder = mkdtempSync(join(tmpdir(), "fascicle-test-"));
     try {
       const flag = join(folder, "died");
       const model = testModel({ voxels: 500, kernel: "diesOnce", poison: [123], flag });
       const fit = await fitChunked(model, 50, { workers: 2 });
       expect(hashOfMaps(fit)).toBe(await givenUpBytes(model, [], 0));
-      expect(fit.receipt.attempts.retried).toBe(1);
+      // Chunks of 10 voxels are drawn three at a time at most.
+      expect([1, 2, 3]).toContain(fit.receipt.attempts.retried);
     } finally {
       rmSync(folder, { recursive: true });
     }

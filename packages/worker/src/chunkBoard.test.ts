@@ -27,13 +27,15 @@ describe("ChunkBoard", () => {
             if (state.get(n) === "done") state.delete(n);
           } else if (kind === "claim") {
             const ready = [...state].filter(([, s]) => s === "ready").map(([chunk]) => chunk);
-            const claimed = board.claim(slot, words);
+            const most = 1 + (n % 7);
+            const claimed = board.claim(slot, words, most);
             expect(claimed).toBe(ready.length === 0 ? -1 : Math.min(...ready));
             if (claimed < 0) {
               searchedGeneration = board.generation;
             } else {
-              state.set(claimed, slot);
-              expect(words.chunkOf(slot)).toBe(claimed);
+              let end = claimed;
+              while (end < claimed + most && state.get(end) === "ready") state.set(end++, slot);
+              expect(words.chunksOf(slot)).toEqual({ start: claimed, end });
             }
           } else if (kind === "finish") {
             expect(board.finish(n, slot)).toBe(state.get(n) === slot);
@@ -83,12 +85,21 @@ describe("ChunkBoard", () => {
 describe("SlotWords", () => {
   it("keep what is done until it is reported, joined where it is consecutive", () => {
     const words = SlotWords.forSlots(2);
-    for (const chunk of [3, 4, 5, 9, 10]) expect(words.note(1, chunk)).toBe(true);
+    for (const [start, end] of [
+      [3, 4],
+      [4, 6],
+      [9, 10],
+      [10, 11],
+    ]) {
+      expect(words.note(1, { start, end })).toBe(true);
+    }
     expect(words.unreportedOf(1)).toEqual([3, 6, 9, 11]);
     expect(words.unreportedOf(0)).toEqual([]);
     words.reported(1);
     expect(words.unreportedOf(1)).toEqual([]);
-    const isFull = Array.from({ length: unreportedRangesLimit }, (_, i) => words.note(1, 2 * i));
+    const isFull = Array.from({ length: unreportedRangesLimit }, (_, i) =>
+      words.note(1, { start: 2 * i, end: 2 * i + 1 }),
+    );
     expect(isFull.indexOf(false)).toBe(unreportedRangesLimit - 1);
     expect(words.unreportedOf(1).at(-1)).toBe(2 * unreportedRangesLimit - 1);
     expect(words.unreportedOf(0)).toEqual([]);
@@ -96,18 +107,17 @@ describe("SlotWords", () => {
 
   it("tell what a thread has in hand until they are cleared", () => {
     const words = SlotWords.forSlots(2);
-    expect([words.chunkOf(1), words.isBusy(1)]).toEqual([-1, false]);
+    const none = { start: 0, end: 0 };
+    expect([words.chunksOf(1), words.isBusy(1)]).toEqual([none, false]);
     words.enter(1);
-    words.intend(1, 0);
+    words.intend(1, 5);
+    expect(words.chunksOf(1)).toEqual({ start: 5, end: 6 });
+    words.intendMore(1, 3);
     words.begin(1, 32);
     words.countVoxels(1, 32);
-    expect([words.chunkOf(1), words.isBusy(1), words.batchOf(1), words.voxelsOf(1)]).toEqual([
-      0,
-      true,
-      32,
-      32,
-    ]);
+    expect(words.chunksOf(1)).toEqual({ start: 5, end: 8 });
+    expect([words.isBusy(1), words.batchOf(1), words.voxelsOf(1)]).toEqual([true, 32, 32]);
     words.clear(1);
-    expect([words.chunkOf(1), words.isBusy(1), words.batchOf(1)]).toEqual([-1, false, 0]);
+    expect([words.chunksOf(1), words.isBusy(1), words.batchOf(1)]).toEqual([none, false, 0]);
   });
 });

@@ -58,15 +58,18 @@ export class ChunkBoard {
     this.#added(0);
   }
 
-  /** Takes the first ready chunk for `slot`, whose words in `slots` say so; -1 where there is none. */
-  claim(slot: number, slots: SlotWords): number {
+  /**
+   * Takes the first ready chunk for `slot`, and those that follow it as long as they are ready, `most` in all; the words
+   * of the slot in `slots` say which. Gives the first; -1 where there is none.
+   */
+  claim(slot: number, slots: SlotWords, most = 1): number {
     for (;;) {
       const generation = this.generation;
       const hint = Atomics.load(this.#words, header.hint);
       const index = this.#takeFrom(hint, slot, slots);
-      const searched = index < 0 ? this.chunkCount : index + 1;
+      const end = index < 0 ? this.chunkCount : this.#takeMore(index, slot, slots, most);
       // If it was moved meanwhile, whoever moved it knows better.
-      if (searched > hint) Atomics.compareExchange(this.#words, header.hint, hint, searched);
+      if (end > hint) Atomics.compareExchange(this.#words, header.hint, hint, end);
       if (this.generation !== generation) {
         // Chunks were added, perhaps behind this search and before the hint was moved past them.
         this.#rewindTo(hint);
@@ -178,6 +181,17 @@ export class ChunkBoard {
       if (this.#exchange(index, word.ready, word.firstClaim + slot)) return index;
     }
     return -1;
+  }
+
+  /** Claims what is ready right behind `first`, which is claimed; gives the end of it all. */
+  #takeMore(first: number, slot: number, slots: SlotWords, most: number): number {
+    const last = Math.min(first + most, this.chunkCount);
+    let end = first + 1;
+    if (end >= last) return end;
+    slots.intendMore(slot, last - first);
+    while (end < last && this.#exchange(end, word.ready, word.firstClaim + slot)) end++;
+    slots.intendMore(slot, end - first);
+    return end;
   }
 
   /** Chunks from `start` on are ready: first the count, then the hint, so that a search under way sees one of them. */

@@ -1,5 +1,5 @@
 /** One job in a worker thread: draws chunks from the job's board and fits them in place. */
-import { chunkStart, type VoxelKernel } from "@fascicle/core";
+import { type Range, type VoxelKernel, voxelsOfChunks } from "@fascicle/core";
 import { ChunkBoard } from "./chunkBoard.ts";
 import { type BufferOf, ownOrShared, PagedOutputs, PagedSignals } from "./pagedRows.ts";
 import type { SlotWords } from "./slotWords.ts";
@@ -7,6 +7,11 @@ import { type FromThread, reasonOf, type ThreadJob } from "./threadMessages.ts";
 
 /** Voxels between two looks at the cancel word. */
 const batchVoxels = 32;
+/**
+ * Chunks of fewer voxels are drawn several at a time, if they take no longer than this together: kernels work on
+ * several voxels side by side, and do so badly where they get few.
+ */
+const severalMs = 2;
 /** Receipts are sent this often at most, and when little or nothing is left to draw. */
 const receiptIntervalMs = 200;
 
@@ -20,6 +25,10 @@ export class OpenJob {
   readonly #signals: PagedSignals;
   readonly #outputs: PagedOutputs;
   readonly #batchVoxels: number;
+  /** Chunks that are one batch together. */
+  readonly #chunksInBatch: number;
+  /** Chunks to draw next; one until it is known how long they take. */
+  #chunksAtOnce = 1;
   /** It has said that the board runs low. */
   #saidLow = false;
   #computeMs = 0;
@@ -45,6 +54,8 @@ export class OpenJob {
     this.#outputs = new PagedOutputs(outputs, outputPageVoxels, voxelCount, bufferOf);
     // With a time-out, one voxel must be told from the next.
     this.#batchVoxels = spec.voxelTimeoutMs === undefined ? batchVoxels : 1;
+    const largestVoxels = Math.ceil(voxelCount / this.#board.chunkCount);
+    this.#chunksInBatch = Math.max(1, Math.floor(this.#batchVoxels / largestVoxels));
   }
 
   /** Bytes of shared memory that no other job has. */
@@ -68,22 +79,48 @@ export class OpenJob {
   #work(untilMs: number): boolean {
     for (;;) {
       const { generation } = this.#board;
-      const chunk = this.#board.isCancelled ? -1 : this.#board.claim(this.#slot, this.#words);
-      if (chunk < 0) {
+      const first = this.#board.isCancelled
+        ? -1
+        : this.#board.claim(this.#slot, this.#words, this.#chunksAtOnce);
+      if (first < 0) {
         this.#sendReceipt();
         this.#post({ type: "idle", job: this.#spec.job, generation });
         return false;
       }
-      this.#tellIfLow(chunk);
+      const chunks = this.#words.chunksOf(this.#slot);
+      this.#tellIfLow(chunks.end - 1);
       const begunMs = performance.now();
-      if (!this.#fit(chunk)) continue;
+      if (!this.#fit(chunks)) continue;
       const nowMs = performance.now();
       this.#computeMs += nowMs - begunMs;
-      const hasRoom = !this.#board.finish(chunk, this.#slot) || this.#words.note(this.#slot, chunk);
-      if (hasRoom) this.reportIfDue(nowMs);
-      else this.#sendReceipt();
+      this.#drawSoMany((nowMs - begunMs) / (chunks.end - chunks.start));
+      this.#finish(chunks);
+      this.reportIfDue(nowMs);
       if (nowMs > untilMs) return true;
     }
+  }
+
+  /** A chunk takes so long: others must find something to do as well. */
+  #drawSoMany(chunkMs: number): void {
+    const several = Math.floor(severalMs / chunkMs);
+    this.#chunksAtOnce = Math.max(1, Math.min(this.#chunksInBatch, several));
+  }
+
+  /** These chunks are done, but for those whose claim no longer stands. */
+  #finish({ start, end }: Range): void {
+    // What is done of several must not be taken back with the rest, should the thread end in between.
+    if (end - start > 1) this.#words.countVoxels(this.#slot, 0);
+    let first = start;
+    for (let chunk = start; chunk < end; chunk++) {
+      if (this.#board.finish(chunk, this.#slot)) continue;
+      this.#note(first, chunk);
+      first = chunk + 1;
+    }
+    this.#note(first, end);
+  }
+
+  #note(start: number, end: number): void {
+    if (start < end && !this.#words.note(this.#slot, { start, end })) this.#sendReceipt();
   }
 
   /** Whoever fetches more must hear of it, once, while there is something to do. */
@@ -93,13 +130,12 @@ export class OpenJob {
     this.#saidLow = isLow;
   }
 
-  /** Fits one chunk; false where it was cancelled or the kernel threw. */
-  #fit(chunk: number): boolean {
+  /** Fits these chunks; false where it was cancelled or the kernel threw. */
+  #fit(chunks: Range): boolean {
     const { voxelCount } = this.#spec;
     const { pageVoxels: signalPage } = this.#signals;
     const { pageVoxels: outputPage } = this.#outputs;
-    const start = chunkStart(voxelCount, this.#board.chunkCount, chunk);
-    const end = chunkStart(voxelCount, this.#board.chunkCount, chunk + 1);
+    const { start, end } = voxelsOfChunks(voxelCount, this.#board.chunkCount, chunks);
     let voxel = start;
     try {
       while (voxel < end) {
@@ -126,10 +162,22 @@ export class OpenJob {
     } catch (error) {
       this.#board.addVoxels(start - voxel);
       this.#words.countVoxels(this.#slot, 0);
-      this.#post({ type: "threw", job: this.#spec.job, chunk, reason: reasonOf(error) });
+      if (chunks.end - chunks.start > 1) this.#fitEachAlone(chunks);
+      else {
+        const chunk = chunks.start;
+        this.#post({ type: "threw", job: this.#spec.job, chunk, reason: reasonOf(error) });
+      }
       return false;
     } finally {
       this.#words.begin(this.#slot, 0);
+    }
+  }
+
+  /** One of these chunks makes the kernel throw: the others have nothing to do with it. */
+  #fitEachAlone({ start, end }: Range): void {
+    for (let chunk = start; chunk < end; chunk++) {
+      const alone = { start: chunk, end: chunk + 1 };
+      if (this.#fit(alone)) this.#finish(alone);
     }
   }
 

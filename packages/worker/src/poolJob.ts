@@ -135,24 +135,22 @@ export class PoolJob {
 
   /** Whether the thread has a chunk in hand. */
   hasChunk(slot: number): boolean {
-    const chunk = this.words.chunkOf(slot);
-    return chunk >= 0 && this.board.isClaimedBy(chunk, slot);
+    return this.#lastChunks(slot).some((chunk) => this.board.isClaimedBy(chunk, slot));
   }
 
   /** A thread is gone: what it had done counts, what it had begun is begun again. */
   threadGone(slot: number, end: ThreadEnd): void {
-    const chunk = this.words.chunkOf(slot);
+    const chunks = this.#lastChunks(slot);
     const ranges = this.words.unreportedOf(slot);
     const voxels = this.words.voxelsOf(slot);
     this.words.clear(slot);
     if (this.#hasEnded) return;
-    // Done, but perhaps not yet noted: its bytes are in place.
-    if (chunk >= 0 && this.board.isDone(chunk)) ranges.push(chunk, chunk + 1);
+    // Done, but perhaps not yet noted: their bytes are in place.
+    for (const chunk of chunks) if (this.board.isDone(chunk)) ranges.push(chunk, chunk + 1);
     if (ranges.length > 0) this.receipt(ranges, 0);
-    if (chunk >= 0 && this.board.isClaimedBy(chunk, slot)) {
-      this.board.addVoxels(-voxels);
-      this.#lost(chunk, slot, end);
-    }
+    const lost = chunks.filter((chunk) => this.board.isClaimedBy(chunk, slot));
+    if (lost.length > 0) this.board.addVoxels(-voxels);
+    for (const chunk of lost) this.#lost(chunk, slot, end);
     // It may have died while it moved the hint.
     this.board.searchAgain();
   }
@@ -161,6 +159,12 @@ export class PoolJob {
   diedBeforeBegin(reason: string): void {
     if (++this.#deathsBeforeBegin < deathsBeforeBeginLimit * this.slots) return;
     this.fail(-1, `its threads die before they begin (${reason})`);
+  }
+
+  /** What the thread has in hand, or had last. */
+  #lastChunks(slot: number): number[] {
+    const { start, end } = this.words.chunksOf(slot);
+    return Array.from({ length: end - start }, (_, i) => start + i);
   }
 
   #lost(chunk: number, slot: number, end: ThreadEnd): void {

@@ -1,13 +1,23 @@
 /**
- * What each thread has in hand of one job, in shared memory, so that it is known however the thread ends: the chunk
- * it has claimed, the chunks it has done and not reported, and whether it is moving. One thread writes its own words;
+ * What each thread has in hand of one job, in shared memory, so that it is known however the thread ends: the chunks
+ * that it claimed last, those it has done and not reported, and whether it is moving. One thread writes its own words;
  * the pool reads them, and clears them when the thread is gone.
  */
+import type { Range } from "@fascicle/core";
 
 /** A receipt is sent at the latest when a thread has this many separate ranges to report. */
 export const unreportedRangesLimit = 120;
 
-const at = { chunk: 0, busy: 1, voxels: 2, beat: 3, batch: 4, rangeCount: 5, ranges: 6 } as const;
+const at = {
+  chunk: 0,
+  chunkCount: 1,
+  busy: 2,
+  voxels: 3,
+  beat: 4,
+  batch: 5,
+  rangeCount: 6,
+  ranges: 7,
+} as const;
 const wordsPerSlot = at.ranges + 2 * unreportedRangesLimit;
 
 export class SlotWords {
@@ -25,13 +35,20 @@ export class SlotWords {
 
   /** The thread is about to claim this chunk. */
   intend(slot: number, chunk: number): void {
+    this.#set(slot, at.chunkCount, 1);
     this.#set(slot, at.chunk, chunk + 1);
     this.#set(slot, at.voxels, 0);
   }
 
-  /** The chunk that the thread claimed or tried to claim last; -1 for none. */
-  chunkOf(slot: number): number {
-    return this.#get(slot, at.chunk) - 1;
+  /** It is about to claim those that follow as well, one by one, so that it has so many in all. */
+  intendMore(slot: number, count: number): void {
+    this.#set(slot, at.chunkCount, count);
+  }
+
+  /** The chunks that the thread claimed, or tried to claim, last. */
+  chunksOf(slot: number): Range {
+    const start = Math.max(0, this.#get(slot, at.chunk) - 1);
+    return { start, end: start + this.#get(slot, at.chunkCount) };
   }
 
   /**
@@ -66,7 +83,7 @@ export class SlotWords {
     return this.#get(slot, at.batch);
   }
 
-  /** Voxels of the claimed chunk that the thread has counted on the board. */
+  /** Voxels of the claimed chunks that the thread has counted on the board, while it has not done one of them. */
   countVoxels(slot: number, count: number): void {
     this.#set(slot, at.voxels, count);
   }
@@ -75,16 +92,16 @@ export class SlotWords {
     return this.#get(slot, at.voxels);
   }
 
-  /** Notes a chunk as done and not reported; says whether there is room for another. */
-  note(slot: number, chunk: number): boolean {
+  /** Notes chunks as done and not reported; says whether there is room for others. */
+  note(slot: number, chunks: Range): boolean {
     const count = this.#get(slot, at.rangeCount);
     const end = at.ranges + 2 * count - 1;
-    if (count > 0 && this.#get(slot, end) === chunk) {
-      this.#set(slot, end, chunk + 1);
+    if (count > 0 && this.#get(slot, end) === chunks.start) {
+      this.#set(slot, end, chunks.end);
       return true;
     }
-    this.#set(slot, end + 1, chunk);
-    this.#set(slot, end + 2, chunk + 1);
+    this.#set(slot, end + 1, chunks.start);
+    this.#set(slot, end + 2, chunks.end);
     this.#set(slot, at.rangeCount, count + 1);
     return count + 1 < unreportedRangesLimit;
   }

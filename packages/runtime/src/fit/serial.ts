@@ -23,8 +23,10 @@ export const serialEngine: Engine = async (task) => {
   let awayMs = 0;
   let voxelsDone = voxelsSettled(task);
   const left = chunksToFit(task);
+  // Small chunks are a batch together: kernels work on several voxels side by side.
+  const atOnce = Math.max(1, Math.floor(batchVoxels / Math.ceil(voxelCount / chunkCount)));
   try {
-    for (let chunks = left.takeFirst(1); chunks !== undefined; chunks = left.takeFirst(1)) {
+    for (let chunks = left.takeFirst(atOnce); chunks; chunks = left.takeFirst(atOnce)) {
       const { start, end } = voxelsOfChunks(voxelCount, chunkCount, chunks);
       for (let voxel = start; voxel < end; ) {
         await pages.turnTo(voxel);
