@@ -122,17 +122,17 @@ function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): F
 
   function fitTissue(s0: number): void {
     if (parameters.method === "wls") {
-      runGrid(s0);
+      grid.run(s0, parameters.gridRounds);
       takeGrid(voxel, grid, design.unit);
       return;
     }
     // The search finds the same optimum from almost anywhere, but for where water or noise prevails: there may be
     // a second valley, and there is no search at all from 0.99 on the grid on. Such voxels take the grid as well.
-    grid.fitTissue(0.5, s0);
+    grid.fitTissue(s0);
     search.run(grid.tensor, s0);
     takeSearch(voxel, search, design.unit);
     if (search.f < WATER_PREVAILS && search.noise < NOISE_PREVAILS) return;
-    runGrid(s0);
+    grid.run(s0, parameters.gridRounds);
     if (grid.f >= 0.99) {
       voxel.evaluations = 0;
       takeGrid(voxel, grid, design.unit);
@@ -142,11 +142,6 @@ function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): F
     search.run(grid.tensor, s0);
     if (search.cost < cost) takeSearch(voxel, search, design.unit);
     voxel.evaluations = evaluations + search.evaluations;
-  }
-
-  function runGrid(s0: number): void {
-    grid.begin(s0);
-    for (let k = 0; k < parameters.gridRounds; k++) grid.round();
   }
 
   return { voxel, fit };

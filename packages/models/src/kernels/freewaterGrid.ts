@@ -3,15 +3,16 @@ import { exp } from "./elementary.ts";
 import type { FreeWaterMemory } from "./freewaterMemory.ts";
 import { factorize, solveFactored } from "./leastSquares.ts";
 import { spreadProducts, type TensorDesign } from "./tensor.ts";
+import { descend, walk } from "./valley.ts";
 
 /** Signals at or below this are none, and smaller ones are lifted to it before a logarithm. */
 export const MIN_SIGNAL = 1e-6;
 /** Below this share of a diagonal entry the weighted design counts as singular. */
 const SMALLEST_SHARE = 1e-13;
 
-/** Values of f in the rounds after the first, and which of them is the best of the round before. */
+/** Values of f in the first round, from 0.1 on, and in each that looks more closely around the best. */
+const COARSE_TRIALS = 9;
 const FINE_TRIALS = 19;
-const MIDDLE = 9;
 
 export interface FreeWaterGrid {
   /** The best f so far, its scaled tensor and its S0. */
@@ -20,16 +21,17 @@ export interface FreeWaterGrid {
   readonly tensor: Float64Array;
   /** Weighs the samples (by their squares) and factorizes; false where they do not determine a tensor. */
   prepare(): boolean;
-  /** Mean diffusivity of the tensor without free water, mm²/s. */
+  /** Mean diffusivity of the tensor without free water, mm²/s, from which the likely f follows. */
   plainMeanDiffusivity(): number;
   /** The S0 with which water alone comes nearest to the samples. */
   waterS0(): number;
-  /** Sets the mean b0 signal. */
-  begin(s0: number): void;
-  /** The scaled tensor of a weighted fit with this f, in `tensor`, for a start of the nonlinear search. */
-  fitTissue(f: number, s0: number): void;
-  /** Tries nine f from 0.1 to 0.9 in the first round, then nineteen around the best in steps ten times smaller. */
-  round(): void;
+  /** The scaled tensor of a weighted fit with a likely f, in `tensor`, for a start of the nonlinear search. */
+  fitTissue(s0: number): void;
+  /**
+   * Finds the best f: that of nine from 0.1 to 0.9, then of nineteen around it in steps of 0.01, and so on, in so
+   * many rounds. As many of them are tried as it takes to know where the cost is least.
+   */
+  run(s0: number, rounds: number): void;
 }
 
 /** A grid over the memory's samples, which the caller fills anew for each voxel. */
@@ -39,17 +41,8 @@ export function createFreeWaterGrid(design: TensorDesign, memory: FreeWaterMemor
   const factor = new Float64Array(49);
   const best = new Float64Array(7);
   // Fields and not variables: a captured variable costs an allocation for every number stored in it.
-  const state = {
-    voxelS0: 0.5,
-    bestCost: 0.5,
-    low: 0.5,
-    high: 0.5,
-    step: 0.5,
-    smoothTo: 0.5,
-    vertex: 0.5,
-    place: 0,
-  };
-  const costs = new Float64Array(FINE_TRIALS);
+  const state = { voxelS0: 0.5, bestCost: 0.5, centre: 0.5, step: 0.5, guess: 0.5 };
+  const valley = { place: 0, cost: 0.5, left: 0, leftCost: 0.5, right: 0, rightCost: 0.5 };
 
   function prepare(): boolean {
     for (let i = 0; i < places; i++) weights[i] = samples[i] * samples[i];
@@ -75,14 +68,17 @@ export function createFreeWaterGrid(design: TensorDesign, memory: FreeWaterMemor
     solveFactored(factor, 7, trial);
   }
 
-  function fitTissue(f: number, s0: number): void {
-    fitTrial(f * s0);
+  function fitTissue(s0: number): void {
+    fitTrial(Math.min(state.guess, 0.8) * s0);
     for (let k = 0; k < 6; k++) self.tensor[k] = trial[k];
   }
 
   function plainMeanDiffusivity(): number {
     fitTrial(0);
-    return ((trial[0] + trial[2] + trial[5]) / 3) * design.unit;
+    const diffusivity = ((trial[0] + trial[2] + trial[5]) / 3) * design.unit;
+    // Tissue alone has about 0.5e-3 here, where signals weigh by their squares, and half water 1e-3.
+    state.guess = Math.min(Math.max((diffusivity - 0.5e-3) / 1e-3, 0.1), 0.9);
+    return diffusivity;
   }
 
   function waterS0(): number {
@@ -95,79 +91,90 @@ export function createFreeWaterGrid(design: TensorDesign, memory: FreeWaterMemor
     return Math.max(product / square, 0);
   }
 
-  function begin(s0: number): void {
-    let least = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < places; i++) {
-      if (samples[i] > 0) least = Math.min(least, samples[i] / water[i]);
-    }
-    state.smoothTo = least / s0;
+  function run(s0: number, rounds: number): void {
     state.voxelS0 = s0;
-    state.low = 0;
-    state.high = 1;
-    state.step = 1;
-  }
-
-  function round(): void {
-    const step = state.step * 0.1;
-    const { low, high } = state;
-    if (state.step === 1) scan(low + step, high - step, 9);
-    else if (high >= state.smoothTo) scan(low + step, high - step, FINE_TRIALS);
-    else descend(low + step, high - step);
-    state.step = step;
-    state.low = self.f - step;
-    state.high = self.f + step;
+    state.bestCost = Number.POSITIVE_INFINITY;
+    const smoothTo = amountWithoutJumps() / s0;
+    tryCoarsely(smoothTo);
+    for (let round = 1, step = 0.1; round < rounds; round++) {
+      if (self.f + step < smoothTo) {
+        tryFinely(step, rounds - round);
+        break;
+      }
+      valley.leftCost = Number.NaN;
+      valley.rightCost = Number.NaN;
+      const finer = step * 0.1;
+      scan(self.f - step + finer, self.f + step - finer, FINE_TRIALS);
+      step = finer;
+    }
     for (let k = 0; k < 6; k++) self.tensor[k] = best[k];
     // The logarithm was taken of (1-f) S0 exp(...), so its constant holds ln (1-f) as well.
     self.s0 = exp(best[6]) / (1 - self.f);
   }
 
+  /** The amount of water below which no sample's rest is lifted: up to there the cost has no jumps. */
+  function amountWithoutJumps(): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < places; i++) {
+      if (samples[i] > 0) least = Math.min(least, samples[i] / water[i]);
+    }
+    return least;
+  }
+
   /** Keeps the best of `trials` evenly spaced f, the first of equals. */
   function scan(start: number, end: number, trials: number): void {
     const stride = (end - start) / (trials - 1);
-    for (let k = 0; k < trials; k++) {
-      const f = k === trials - 1 ? end : k * stride + start;
-      costs[k] = costAt(f);
-      if (k === 0 || costs[k] < state.bestCost) keep(f, k);
+    for (let k = 0; k < trials; k++) tryAt(k === trials - 1 ? end : k * stride + start);
+  }
+
+  /** The first round: step by step to where the cost is least, and all f where it may jump. */
+  function tryCoarsely(smoothTo: number): void {
+    const smooth = Math.min(COARSE_TRIALS, Math.ceil(10 * smoothTo) - 1);
+    valley.leftCost = Number.NaN;
+    valley.rightCost = Number.NaN;
+    if (smooth > 0) {
+      valley.left = 0;
+      valley.right = smooth + 1;
+      valley.place = Math.min(Math.round(10 * state.guess), smooth);
+      valley.cost = coarseCost(valley.place);
+      walk(valley, coarseCost);
     }
-    state.vertex = vertexOf(costs, state.place, trials);
-  }
-
-  /**
-   * The same by going down from where a parabola through the round before has its vertex: between the
-   * kinks of the logarithm's floor the cost has one valley there. The middle is the best so far.
-   */
-  function descend(start: number, end: number): void {
-    const stride = (end - start) / (FINE_TRIALS - 1);
-    const middle = state.bestCost;
-    costs.fill(-1);
-    costs[MIDDLE] = middle;
-    state.place = MIDDLE;
-    const offset = Math.round(Math.min(Math.max(10 * state.vertex, -9), 9));
-    let place = MIDDLE + offset;
-    visit(place, start, stride);
-    for (;;) {
-      if (place > 0 && visit(place - 1, start, stride) <= costs[place]) place--;
-      else if (place < FINE_TRIALS - 1 && visit(place + 1, start, stride) < costs[place]) place++;
-      else break;
+    const smoothBest = state.bestCost;
+    for (let place = Math.max(smooth, 0) + 1; place <= COARSE_TRIALS; place++) coarseCost(place);
+    if (state.bestCost < smoothBest) {
+      valley.leftCost = Number.NaN;
+      valley.rightCost = Number.NaN;
     }
-    if (costs[place] > middle) scan(start, end, FINE_TRIALS);
-    else state.vertex = vertexOf(costs, place, FINE_TRIALS);
   }
 
-  /** The cost at a place of the finer grid. */
-  function visit(place: number, start: number, stride: number): number {
-    if (costs[place] >= 0) return costs[place];
-    const f = place * stride + start;
-    costs[place] = costAt(f);
-    if (costs[place] < state.bestCost) keep(f, place);
-    return costs[place];
+  const coarseCost = (place: number) => tryAt(0.1 * place);
+
+  /** The rounds that are left, all at once: their finest steps between the neighbours of the best so far. */
+  function tryFinely(step: number, rounds: number): void {
+    let reach = 1;
+    for (let round = 0; round < rounds; round++) reach *= 10;
+    state.centre = self.f;
+    state.step = step / reach;
+    valley.place = 0;
+    valley.cost = state.bestCost;
+    valley.left = -reach;
+    valley.right = reach;
+    if (Number.isNaN(valley.leftCost)) valley.leftCost = costAt(state.centre - step);
+    if (Number.isNaN(valley.rightCost)) valley.rightCost = costAt(state.centre + step);
+    descend(valley, fineCost);
   }
 
-  function keep(f: number, place: number): void {
-    self.f = f;
-    state.bestCost = costs[place];
-    state.place = place;
-    best.set(trial);
+  const fineCost = (place: number) => tryAt(state.centre + place * state.step);
+
+  /** The cost with this f, which is kept if it is the best so far: the least of equals. */
+  function tryAt(f: number): number {
+    const cost = costAt(f);
+    if (cost < state.bestCost || (cost === state.bestCost && f < self.f)) {
+      self.f = f;
+      state.bestCost = cost;
+      best.set(trial);
+    }
+    return cost;
   }
 
   /** Sum of squares of what the trial fit with this f leaves of the samples. */
@@ -184,17 +191,8 @@ export function createFreeWaterGrid(design: TensorDesign, memory: FreeWaterMemor
     prepare,
     plainMeanDiffusivity,
     waterS0,
-    begin,
     fitTissue,
-    round,
+    run,
   };
   return self;
-}
-
-/** Where the parabola through a place and its neighbours is least, as an offset in places; 0 at the ends. */
-function vertexOf(costs: Float64Array, place: number, trials: number): number {
-  if (place === 0 || place === trials - 1) return 0;
-  const below = costs[place - 1] - costs[place];
-  const above = costs[place + 1] - costs[place];
-  return below + above > 0 ? (0.5 * (below - above)) / (below + above) : 0;
 }

@@ -17,7 +17,7 @@ export interface LeastSquaresProblem {
 }
 
 export interface Limits {
-  /** Ends where the model promises a smaller relative gain than this. */
+  /** Ends where the model promises a smaller relative gain than this, or will after a step, as gains have fallen so far. */
   readonly gain: number;
   /** Ends where the trust region is smaller than this share of the scaled x. */
   readonly step: number;
@@ -55,6 +55,8 @@ export function createMinimiser(problem: LeastSquaresProblem, limits: Limits): M
     let radius = 0;
     let damping = 0;
     let fresh = true;
+    // What the last step gained, where it was a whole one: from it follows how fast gains fall.
+    let lastGain = 0;
     while (self.evaluations < limits.evaluations) {
       if (self.cost <= limits.exactCost) break;
       if (fresh) {
@@ -84,7 +86,10 @@ export function createMinimiser(problem: LeastSquaresProblem, limits: Limits): M
       if (fresh) {
         x.set(candidate);
         self.cost = cost;
+        // Gains that fall faster and faster: the next one would be below this.
+        if (ratio > 0.75 && promised * promised <= limits.gain * lastGain) break;
       }
+      lastGain = fresh && damping === 0 ? promised : 0;
       if (radius <= limits.step * scaledLength(x, scale)) break;
     }
     self.converged = self.evaluations < limits.evaluations;
