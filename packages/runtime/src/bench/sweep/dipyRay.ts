@@ -9,9 +9,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { CsdParameters, DwiModel } from "@fascicle/models";
 import { readRows } from "@fascicle/object-store";
-import { UsageError } from "../../errors.ts";
-import { endSession } from "./endSession.ts";
+import { FitError, sentence, UsageError } from "../../errors.ts";
 import type { SweepPoint } from "./points.ts";
+import { endSession } from "./sessions.ts";
 
 const script = fileURLToPath(new URL("../../../peers/dipyRay.py", import.meta.url));
 /** Ray is given this long to end by itself. */
@@ -91,12 +91,19 @@ export class DipyRay {
     }
   }
 
+  /** The leader of the session of all its processes. */
+  get session(): number | undefined {
+    return this.#child.pid;
+  }
+
   /** Seconds of one fit. */
   async time({ model, engine, workers, chunks }: SweepPoint, signal: AbortSignal): Promise<number> {
     const request = JSON.stringify({ model, engine, workers, chunks });
     this.#child.stdin!.write(`${request}\n`);
     const { seconds, missing } = (await this.#answer(signal)) as Record<string, number>;
-    if (missing > 0) throw new Error(`DIPY on Ray left ${missing} voxels of ${model} unfitted`);
+    if (missing > 0) {
+      throw new FitError(`DIPY on Ray left ${missing} voxels of ${model} unfitted.`);
+    }
     return seconds;
   }
 
@@ -108,7 +115,8 @@ export class DipyRay {
     try {
       const line = once(this.#lines, "line", either);
       const ended = once(this.#child, "close", either).then(() => {
-        throw new Error(`DIPY on Ray ended: ${this.#said.trim() || "it said nothing"}`);
+        const reason = this.#said.trim().split("\n").at(-1) || "it said nothing";
+        throw new FitError(`DIPY on Ray ended: ${sentence(reason)}`);
       });
       ended.catch(() => {});
       line.catch(() => {});

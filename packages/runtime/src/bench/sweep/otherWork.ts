@@ -1,29 +1,40 @@
 /** What other processes take of this machine while something is measured. */
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
-
-/** The kernel counts in hundredths of a second, whatever its own clock. */
-const ticksPerSecond = 100;
+import { sessionSeconds, ticksPerSecond } from "./sessions.ts";
 
 export class OtherWork {
+  readonly #session: number | undefined;
   readonly #begunMs = performance.now();
   readonly #busySeconds = busySeconds();
-  readonly #own = process.cpuUsage();
+  readonly #ownSeconds: number;
+
+  /** `session`: the leader of processes that count as this one's. */
+  constructor(session?: number) {
+    this.#session = session;
+    this.#ownSeconds = this.#own();
+  }
 
   /**
-   * The share of all processors that others than this process used since this was made; undefined where the system
-   * does not tell. What the host of a virtual machine takes away counts.
+   * The share of all processors that others used since this was made; undefined where the system does not tell. What
+   * the host of a virtual machine takes away counts.
    */
   share(): number | undefined {
     const busy = busySeconds();
     if (busy === undefined || this.#busySeconds === undefined) return undefined;
-    const { user, system } = process.cpuUsage(this.#own);
-    const seconds = (performance.now() - this.#begunMs) / 1000;
     const processors = cpus().length;
+    const seconds = (performance.now() - this.#begunMs) / 1000;
     // Up to a tick of each processor may be rounding.
     const rounding = processors / ticksPerSecond;
-    const others = busy - this.#busySeconds - (user + system) / 1e6 - rounding;
+    const others = busy - this.#busySeconds - (this.#own() - this.#ownSeconds) - rounding;
     return Math.min(1, Math.max(0, others / (seconds * processors)));
+  }
+
+  #own(): number {
+    const { user, system } = process.cpuUsage();
+    return (
+      (user + system) / 1e6 + (this.#session === undefined ? 0 : sessionSeconds(this.#session))
+    );
   }
 }
 

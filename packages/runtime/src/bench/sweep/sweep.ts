@@ -45,11 +45,10 @@ export async function runSweep(task: SweepTask): Promise<void> {
       task.onNext({ point, round, ...timeLeft.now() });
       const model = models.get(point.model)!;
       const isPeer = point.engine === "dipy-ray" || point.engine === "dipy-serial";
-      const other = new OtherWork();
+      const other = new OtherWork(isPeer ? peer!.session : undefined);
       const seconds = isPeer ? await peer!.time(point, signal) : await timeOurs(task, model, point);
-      // Workers of a cluster and of the peer are other processes, too.
-      const isHere = point.engine === "local" || point.engine === "serial";
-      const others = isHere ? other.share() : undefined;
+      // Workers of a cluster may be processes of this machine, too.
+      const others = point.engine === "cluster" ? undefined : other.share();
       timeLeft.took(point, seconds);
       await task.onRun({
         ...point,
