@@ -114,7 +114,9 @@ for (const workers of numbers(values.workers)) {
     for (const { seconds } of sides) await seconds(workers, counts.at(-1));
   }
   for (let round = 0; round < rounds; round++) {
-    for (const [i, chunks] of counts.entries()) {
+    // Forwards and backwards, so that what drifts meets all counts alike.
+    const order = [...counts.entries()];
+    for (const [i, chunks] of round % 2 === 0 ? order : order.reverse()) {
       for (const { name, seconds } of sides) {
         runs.get(name)[i].push(await seconds(workers, chunks));
       }
@@ -124,12 +126,13 @@ for (const workers of numbers(values.workers)) {
     const all = runs.get(name);
     const medianOf = (pick) => all.map((some) => median(some.map(pick)));
     const [walls, processors] = [medianOf(({ wall }) => wall), medianOf((run) => run.processor)];
+    const leastProcessors = all.map((some) => Math.min(...some.map((run) => run.processor)));
     const best = Math.min(...walls);
     least.set(`${name} ${workers}`, best);
     const tail = Math.max(...all.flat().map(({ fit }) => fit.receipt.seconds.tail));
     console.log(`\n${name}, workers ${workers}: longest tail ${tail.toFixed(4)} s, load ${load()}`);
     console.log(
-      "| chunks | ms | over the best | processor ms | over the best | a chunk more costs, processor µs |\n|---|---|---|---|---|---|",
+      "| chunks | ms | over the best | processor ms | over the best | least processor ms | over the best | a chunk more costs, processor µs |\n|---|---|---|---|---|---|---|---|",
     );
     const over = (value, all) => percent(value / Math.min(...all) - 1);
     for (const [i, chunks] of counts.entries()) {
@@ -140,6 +143,8 @@ for (const workers of numbers(values.workers)) {
         over(walls[i], walls),
         (processors[i] * 1000).toFixed(1),
         over(processors[i], processors),
+        (leastProcessors[i] * 1000).toFixed(1),
+        over(leastProcessors[i], leastProcessors),
         i === 0 ? "" : ((median(extra) * 1e6) / (chunks - counts[0])).toFixed(2),
       ];
       console.log(`| ${cells.join(" | ")} |`);

@@ -52,8 +52,9 @@ describe("a voxel that crashes its kernel", () => {
       const model = testModel({ voxels: 500, kernel: "diesOnce", poison: [123], flag });
       const fit = await fitChunked(model, 50, { workers: 2 });
       expect(hashOfMaps(fit)).toBe(await givenUpBytes(model, [], 0));
-      // Chunks of 10 voxels are drawn three at a time at most.
-      expect([1, 2, 3]).toContain(fit.receipt.attempts.retried);
+      // Chunks of 10 voxels are drawn twelve at a time at most.
+      expect(fit.receipt.attempts.retried).toBeGreaterThanOrEqual(1);
+      expect(fit.receipt.attempts.retried).toBeLessThanOrEqual(12);
     } finally {
       rmSync(folder, { recursive: true });
     }

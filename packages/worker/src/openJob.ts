@@ -5,13 +5,14 @@ import { type BufferOf, ownOrShared, PagedOutputs, PagedSignals } from "./pagedR
 import type { SlotWords } from "./slotWords.ts";
 import { type FromThread, reasonOf, type ThreadJob } from "./threadMessages.ts";
 
-/** Voxels between two looks at the cancel word. */
-const batchVoxels = 32;
 /**
- * Chunks of fewer voxels are drawn several at a time, if they take no longer than this together: kernels work on
- * several voxels side by side, and do so badly where they get few.
+ * Voxels that a kernel gets at a time, between two looks at the cancel word: kernels work on several side by side, and
+ * do so badly where they get few. So it is more than the least where they are quick, and chunks of fewer voxels are
+ * drawn several at a time.
  */
-const severalMs = 2;
+const batchVoxels = { least: 32, most: 128 } as const;
+/** No more voxels at a time than take about this long, beyond the least; and no more chunks. */
+const batchMs = 2;
 /** Receipts are sent this often at most, and when little or nothing is left to draw. */
 const receiptIntervalMs = 200;
 
@@ -24,11 +25,11 @@ export class OpenJob {
   readonly #board: ChunkBoard;
   readonly #signals: PagedSignals;
   readonly #outputs: PagedOutputs;
-  readonly #batchVoxels: number;
-  /** Chunks that are one batch together. */
-  readonly #chunksInBatch: number;
+  #batchVoxels: number;
   /** Chunks to draw next; one until it is known how long they take. */
   #chunksAtOnce = 1;
+  /** What a voxel took in the last draw. */
+  #voxelMs = Number.POSITIVE_INFINITY;
   /** It has said that the board runs low. */
   #saidLow = false;
   #computeMs = 0;
@@ -53,9 +54,7 @@ export class OpenJob {
     this.#signals = new PagedSignals(signals, voxelCount, bufferOf);
     this.#outputs = new PagedOutputs(outputs, outputPageVoxels, voxelCount, bufferOf);
     // With a time-out, one voxel must be told from the next.
-    this.#batchVoxels = spec.voxelTimeoutMs === undefined ? batchVoxels : 1;
-    const largestVoxels = Math.ceil(voxelCount / this.#board.chunkCount);
-    this.#chunksInBatch = Math.max(1, Math.floor(this.#batchVoxels / largestVoxels));
+    this.#batchVoxels = spec.voxelTimeoutMs === undefined ? batchVoxels.least : 1;
   }
 
   /** Bytes of shared memory that no other job has. */
@@ -93,17 +92,25 @@ export class OpenJob {
       if (!this.#fit(chunks)) continue;
       const nowMs = performance.now();
       this.#computeMs += nowMs - begunMs;
-      this.#drawSoMany((nowMs - begunMs) / (chunks.end - chunks.start));
+      this.#learn(nowMs - begunMs, chunks);
       this.#finish(chunks);
       this.reportIfDue(nowMs);
       if (nowMs > untilMs) return true;
     }
   }
 
-  /** A chunk takes so long: others must find something to do as well. */
-  #drawSoMany(chunkMs: number): void {
-    const several = Math.floor(severalMs / chunkMs);
-    this.#chunksAtOnce = Math.max(1, Math.min(this.#chunksInBatch, several));
+  /** These chunks took so long: how many voxels, and chunks, to take at a time from now on. */
+  #learn(ms: number, { start, end }: Range): void {
+    if (this.#spec.voxelTimeoutMs !== undefined) return;
+    const chunkVoxels = this.#spec.voxelCount / this.#board.chunkCount;
+    const voxelMs = ms / (end - start) / chunkVoxels;
+    // The lesser of two: one in which the system let somebody else run tells nothing of voxels.
+    const usualMs = Math.min(voxelMs, this.#voxelMs);
+    this.#voxelMs = voxelMs;
+    const { least, most } = batchVoxels;
+    const voxels = Math.floor(Math.min(most, batchMs / usualMs));
+    this.#batchVoxels = Math.max(least, voxels);
+    this.#chunksAtOnce = Math.max(1, Math.floor(voxels / Math.ceil(chunkVoxels)));
   }
 
   /** These chunks are done, but for those whose claim no longer stands. */
