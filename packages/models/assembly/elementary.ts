@@ -19,7 +19,7 @@ const EXP_4: usize = 2096;
 const EXP_5: usize = 2104;
 const EXP_FROM: usize = 2112;
 const EXP_TO: usize = 2120;
-const SMALLEST: usize = 2128;
+export const SMALLEST: usize = 2128;
 const INFINITE: usize = 2136;
 const LIFT: usize = 2144;
 const MANTISSA: usize = 2152;
@@ -70,7 +70,7 @@ export class Pair {
       f64x2.gt(x, v128.load64_splat(table, EXP_FROM)),
       f64x2.lt(x, v128.load64_splat(table, EXP_TO)),
     );
-    if (i64x2.all_true(usual)) {
+    if (i64x2.bitmask(usual) === 3) {
       // Adding to the exponent field multiplies by a power of two.
       return i64x2.add(value, i64x2.shl(i64x2.shr_s(shifted, 7), 52));
     }
@@ -97,7 +97,7 @@ export class Pair {
       f64x2.ge(x, v128.load64_splat(table, SMALLEST)),
       f64x2.lt(x, v128.load64_splat(table, INFINITE)),
     );
-    if (i64x2.all_true(usual)) return Pair.logOfNormal(x, table);
+    if (i64x2.bitmask(usual) === 3) return Pair.logOfNormal(x, table);
     return f64x2.replace_lane(
       f64x2.splat(logAtTheRim(f64x2.extract_lane(x, 0), table)),
       1,

@@ -3,7 +3,7 @@
  * src/kernels/freewaterPlain.ts does the same in plain TypeScript and gives the same bits, so the order in which
  * terms are added may only change in both; layouts and meanings are told in src/kernels/freewaterLayout.ts.
  */
-import { Pair, SMALLEST_NORMAL } from "./elementary";
+import { Pair, SMALLEST } from "./elementary";
 
 const PAIR: usize = 16;
 const ROW: usize = 7 * PAIR;
@@ -53,7 +53,6 @@ export function sumTissueLogs(
 ): void {
   const amount = f64x2.splat(waterS0);
   const least = f64x2.splat(floor);
-  const smallest = f64x2.splat(SMALLEST_NORMAL);
   const zero = f64x2.splat(0);
   let s0 = zero;
   let s1 = zero;
@@ -66,7 +65,7 @@ export function sumTissueLogs(
   for (let at: usize = 0; at < bytes; at += PAIR, design += ROW) {
     const sample = v128.load(samples + at);
     const rest = f64x2.sub(sample, f64x2.mul(amount, v128.load(water + at)));
-    const lifted = v128.bitselect(rest, least, f64x2.ge(rest, smallest));
+    const lifted = v128.bitselect(rest, least, f64x2.ge(rest, v128.load64_splat(table, SMALLEST)));
     const value = f64x2.mul(f64x2.mul(sample, sample), Pair.logOfNormal(lifted, table));
     s0 = f64x2.add(s0, f64x2.mul(value, v128.load(design)));
     s1 = f64x2.add(s1, f64x2.mul(value, v128.load(design, PAIR)));

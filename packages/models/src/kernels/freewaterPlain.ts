@@ -16,68 +16,79 @@ export function createPlainFreeWater(buffer: ArrayBuffer): FreeWaterFunctions {
   const memory = new Float64Array(buffer);
   // The arguments are offsets in bytes; the loops count in numbers.
   const place = (offset: number) => offset / Float64Array.BYTES_PER_ELEMENT;
-  // One voxel's logarithms: as many as there have been places, and not part of the memory.
-  let logs = new Float64Array(0);
+  // What is summed over one voxel's samples: as many as there have been places, and not part of the memory.
+  let terms = new Float64Array(0);
+  const makeRoom = (places: number) => {
+    if (terms.length < places) terms = new Float64Array(places);
+  };
   return {
     ...createPlainTensor(buffer),
     sumTissueLogs(design, samples, water, waterS0, floor, places, sums) {
       const [from, free] = [place(samples), place(water)];
-      if (logs.length < places) logs = new Float64Array(places);
+      makeRoom(places);
       for (let i = 0; i < places; i++) {
         const sample = memory[from + i];
         const rest = sample - waterS0 * memory[free + i];
-        logs[i] = sample * sample * log(rest >= SMALLEST_NORMAL ? rest : floor);
+        terms[i] = sample * sample * log(rest >= SMALLEST_NORMAL ? rest : floor);
       }
-      sumPanel(memory, place(design), DESIGN_COLUMNS, logs, 0, places, place(sums));
+      sumPanel(memory, place(design), DESIGN_COLUMNS, terms, 0, places, place(sums));
     },
     trialCost(design, trial, samples, water, waterS0, places) {
       const [rows, unknowns, from, free] = [design, trial, samples, water].map(place);
       const constant = memory[unknowns + 6];
-      return sumPairs(places, (i) => {
+      makeRoom(places);
+      for (let i = 0; i < places; i++) {
         const exponent = constant + designRowTimes(memory, rows, unknowns, i);
         const tissue = exp(exponent) * isSample(memory, rows, i);
-        const residual = memory[from + i] - waterS0 * memory[free + i] - tissue;
-        return residual * residual;
-      });
+        terms[i] = memory[from + i] - waterS0 * memory[free + i] - tissue;
+      }
+      return sumProducts(terms, 0, terms, 0, places);
     },
     takeDecay(design, tensor, water, signal, places, tissue, sums) {
-      const [rows, unknowns, from, free] = [design, tensor, signal, water].map(place);
-      const [to, into] = [place(tissue), place(sums)];
+      const [rows, unknowns, to, into] = [design, tensor, tissue, sums].map(place);
       for (let i = 0; i < places; i++) {
         memory[to + i] = exp(designRowTimes(memory, rows, unknowns, i)) * isSample(memory, rows, i);
       }
-      memory[into] = sumPairs(places, (i) => memory[to + i] * memory[to + i]);
-      memory[into + 1] = sumPairs(places, (i) => memory[to + i] * memory[free + i]);
-      memory[into + 2] = sumPairs(places, (i) => memory[to + i] * memory[from + i]);
+      memory[into] = sumProducts(memory, to, memory, to, places);
+      memory[into + 1] = sumProducts(memory, to, memory, place(water), places);
+      memory[into + 2] = sumProducts(memory, to, memory, place(signal), places);
     },
     sumSquares(tissue, water, signal, tissueS0, waterS0, places) {
       const [decay, free, from] = [tissue, water, signal].map(place);
-      return sumPairs(places, (i) => {
+      makeRoom(places);
+      for (let i = 0; i < places; i++) {
         const model = tissueS0 * memory[decay + i] + waterS0 * memory[free + i];
-        const residual = model - memory[from + i];
-        return residual * residual;
-      });
+        terms[i] = model - memory[from + i];
+      }
+      return sumProducts(terms, 0, terms, 0, places);
     },
     takeCurvature(tissue, water, signal, tissueS0, waterS0, places, curvatures, pulls, mixed) {
       const [decay, free, from] = [tissue, water, signal].map(place);
+      const [bends, slopes, products] = [curvatures, pulls, mixed].map(place);
       for (let i = 0; i < places; i++) {
         const share = tissueS0 * memory[decay + i];
         const residual = share + waterS0 * memory[free + i] - memory[from + i];
-        memory[place(curvatures) + i] = share * (share + residual);
-        memory[place(pulls) + i] = share * residual;
-        memory[place(mixed) + i] = share * memory[free + i];
+        memory[bends + i] = share * (share + residual);
+        memory[slopes + i] = share * residual;
+        memory[products + i] = share * memory[free + i];
       }
     },
   };
 }
 
-/** The even samples' sum + the odd ones'. */
-function sumPairs(places: number, term: (sample: number) => number): number {
+/** The sum of products of two values: the even samples' + the odd ones'. */
+function sumProducts(
+  left: Float64Array,
+  leftFirst: number,
+  right: Float64Array,
+  rightFirst: number,
+  places: number,
+): number {
   let even = 0;
   let odd = 0;
   for (let i = 0; i < places; i += 2) {
-    even += term(i);
-    odd += term(i + 1);
+    even += left[leftFirst + i] * right[rightFirst + i];
+    odd += left[leftFirst + i + 1] * right[rightFirst + i + 1];
   }
   return even + odd;
 }

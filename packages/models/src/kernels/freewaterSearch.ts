@@ -58,7 +58,8 @@ export function createFreeWaterSearch(
     const alone = self.s0;
     descend(typical, s0);
     self.evaluations += evaluations;
-    if (self.cost < cost) return;
+    // A cost may have been no number.
+    if (!(self.cost >= cost)) return;
     self.cost = cost;
     self.f = f;
     self.s0 = alone;
