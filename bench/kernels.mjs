@@ -1,5 +1,5 @@
 // Voxels per second on one thread beside DIPY: the same voxels, runs interleaved, medians, the ratio pair by pair.
-//   node bench/kernels.mjs [ROUNDS]          (after npm run build; DIPY: Debian's python3-dipy and python3-nibabel)
+//   node bench/kernels.mjs [ROUNDS] [MODEL...]   (after npm run build; DIPY: Debian's python3-dipy and python3-nibabel)
 import { spawnSync } from "node:child_process";
 import { cpus } from "node:os";
 import { dirname, join } from "node:path";
@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const reference = join(here, "..", "test", "fixtures", "reference");
 const rounds = Number(process.argv[2] ?? 5);
+const models = process.argv.slice(3);
 const python = ["/usr/bin/python3", "python3"].find(
   (name) => spawnSync(name, ["-c", "import dipy, nibabel"]).status === 0,
 );
@@ -16,11 +17,11 @@ const python = ["/usr/bin/python3", "python3"].find(
 const cases = [
   ["csd", "csd_synthetic_b3000", 8, 4, "0.0017,0.0003,0.0003,1000"],
   ["csd", "csd_real_64dir", 8, 4, "0.0014882744,0.0003025621,0.0003025621,191.533333"],
-  ["freewater-nls", "freewater_synthetic_hcp_scheme", 8, 1],
-  ["freewater-nls", "freewater_synthetic_2shell", 8, 1],
-  ["freewater-nls", "freewater_real_101dir", 8, 1],
-  ["freewater-wls", "freewater_synthetic_hcp_scheme", 4, 1],
-  ["dti-wls", "freewater_synthetic_hcp_scheme", 60, 20],
+  ["freewater-nls", "freewater_synthetic_hcp_scheme", 40, 1],
+  ["freewater-nls", "freewater_synthetic_2shell", 60, 1],
+  ["freewater-nls", "freewater_real_101dir", 120, 2],
+  ["freewater-wls", "freewater_synthetic_hcp_scheme", 25, 3],
+  ["dti-wls", "freewater_synthetic_hcp_scheme", 200, 20],
 ];
 
 function run(program, words) {
@@ -43,6 +44,7 @@ console.log(
   "| model | case | Fascicle, voxels/s | DIPY, voxels/s | ratio |\n|---|---|---|---|---|",
 );
 for (const [model, name, ourRepeats, theirRepeats, response] of cases) {
+  if (models.length > 0 && !models.includes(model)) continue;
   const stem = join(reference, name);
   const ours = [];
   const theirs = [];
