@@ -13,6 +13,8 @@ const warmUpProbes = 16;
 /** So many are timed at least; more only while there is time, since nobody else works meanwhile, milliseconds. */
 const fewestTimed = 4;
 const patienceMs = 25;
+/** One that takes as long as this was tried out enough: an abort is not seen meanwhile. */
+const slowVoxelMs = 250;
 
 /** What a voxel counts as where it is not tried out. */
 export const unmeasuredVoxelSeconds = 1e-4;
@@ -40,7 +42,10 @@ export async function measureVoxel(model: ChunkedModel): Promise<number> {
   const isLate = (shareOfPatience: number) =>
     performance.now() - begunMs > shareOfPatience * patienceMs;
   for (const probe of probes.slice(0, warmUpProbes)) {
+    const startMs = performance.now();
     fitOne(probe);
+    const voxelMs = performance.now() - startMs;
+    if (voxelMs >= slowVoxelMs) return voxelMs / 1000;
     if (isLate(0.5)) break;
   }
   const timedMs = performance.now();

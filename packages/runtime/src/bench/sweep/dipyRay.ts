@@ -39,7 +39,7 @@ export async function peerVersions(python: string): Promise<PeerVersions> {
   } catch (error) {
     const { code, stderr = "" } = error as { code?: unknown; stderr?: string };
     const last = stderr.trim().split("\n").at(-1);
-    const reason = code === "ENOENT" ? "it is not there" : last || String(error);
+    const reason = code === "ENOENT" ? "it is not there" : last || `it ended with ${code}`;
     throw new UsageError(
       `--peer dipy-ray needs DIPY and Ray in ${python} (${reason}): install both there (Debian: apt-get install python3-dipy python3-venv, then python3 -m venv --system-site-packages DIR and DIR/bin/pip install ray), and name it by --python DIR/bin/python or RAY_PYTHON.`,
     );

@@ -33,7 +33,7 @@ const modelSchema = z.object({
 
 const recordSchema = z.object({
   format: z.literal(1),
-  begunAt: z.string(),
+  begunAt: z.iso.datetime(),
   updatedAt: z.string(),
   /** As it was typed, one for each time that it was run. */
   commands: z.array(z.string()),
