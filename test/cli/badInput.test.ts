@@ -200,9 +200,18 @@ const cases: Case[] = [
   },
   { what: "a missing option", words: () => ["csd", ...dwi, ...bval], says: /--bvec/ },
   {
-    what: "a feature of a later version",
-    words: () => ["csd", ...dwi, ...bval, ...bvec, "--precision", "float32"],
-    says: /not in this version/,
+    what: "float32 for a model that has none",
+    words: () => ["dti", ...dwi, ...bval, ...bvec, "--precision", "float32"],
+    says: /--precision float32 is for csd; dti is fitted in float64 alone/,
+  },
+  {
+    what: "float32 for an order that is too high for it",
+    words: () => {
+      const response = ["--response", "0.0017,0.0003,0.0003,1000"];
+      const fine = ["--sh-order", "10", "--precision", "float32"];
+      return ["csd", ...dwi, ...bval, ...bvec, ...response, ...fine];
+    },
+    says: /float32 is too coarse for order 10; give an order of at most 8/,
   },
 ];
 

@@ -74,7 +74,7 @@ export function csdListBelow(
   return found;
 }
 
-export function csdSumMoments64(
+export function csdSumMoments(
   base: usize,
   table: usize,
   directions: usize,
@@ -84,11 +84,43 @@ export function csdSumMoments64(
   blocks: usize,
   out: usize,
 ): void {
-  Lanes.sumMoments<f64>(base, table, directions, list, added, total, blocks, out);
+  Lanes.sumMoments(base, table, directions, list, added, total, blocks, out);
 }
 
-export function csdWeave64(sums: usize, count: usize, out: usize): void {
-  Lanes.weave<f64>(sums, count, out);
+/** Two numbers of each voxel at a time: `count` is even. */
+export function csdWeave64(first: usize, second: usize, count: usize, out: usize): void {
+  for (const end = first + count * sizeof<f64>(); first < end; first += VECTOR) {
+    const pair0 = v128.load(first);
+    const pair1 = v128.load(second);
+    v128.store(out, v128.shuffle<f64>(pair0, pair1, 0, 2));
+    v128.store(out, v128.shuffle<f64>(pair0, pair1, 1, 3), VECTOR);
+    second += VECTOR;
+    out += 2 * VECTOR;
+  }
+}
+
+export function csdWeave32(
+  first: usize,
+  second: usize,
+  third: usize,
+  fourth: usize,
+  count: usize,
+  out: usize,
+): void {
+  for (const end = first + count * sizeof<f64>(); first < end; first += VECTOR) {
+    const pair0 = f32x4.demote_f64x2_zero(v128.load(first));
+    const pair1 = f32x4.demote_f64x2_zero(v128.load(second));
+    const pair2 = f32x4.demote_f64x2_zero(v128.load(third));
+    const pair3 = f32x4.demote_f64x2_zero(v128.load(fourth));
+    const left = v128.shuffle<f32>(pair0, pair1, 0, 4, 1, 5);
+    const right = v128.shuffle<f32>(pair2, pair3, 0, 4, 1, 5);
+    v128.store(out, v128.shuffle<f64>(left, right, 0, 2));
+    v128.store(out, v128.shuffle<f64>(left, right, 1, 3), VECTOR);
+    second += VECTOR;
+    third += VECTOR;
+    fourth += VECTOR;
+    out += 2 * VECTOR;
+  }
 }
 
 export function csdFactorize64(
@@ -115,6 +147,34 @@ export function csdEvaluate64(
   x: usize,
   thresholds: usize,
   small: usize,
-): void {
-  Lanes.evaluate<f64>(rows, blocks, count, x, thresholds, small);
+): i32 {
+  return Lanes.evaluate<f64>(rows, blocks, count, x, thresholds, small);
+}
+
+export function csdFactorize32(
+  normal: usize,
+  places: usize,
+  moments: usize,
+  tiles: usize,
+  z: usize,
+  factor: usize,
+  inverse: usize,
+  y: usize,
+): i32 {
+  return Lanes.factorize<f32>(normal, places, moments, tiles, z, factor, inverse, y);
+}
+
+export function csdSolve32(factor: usize, inverse: usize, tiles: usize, x: usize): void {
+  Lanes.solve<f32>(factor, inverse, tiles, x);
+}
+
+export function csdEvaluate32(
+  rows: usize,
+  blocks: usize,
+  count: usize,
+  x: usize,
+  thresholds: usize,
+  small: usize,
+): i32 {
+  return Lanes.evaluate<f32>(rows, blocks, count, x, thresholds, small);
 }

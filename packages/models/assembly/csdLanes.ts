@@ -6,7 +6,7 @@ export const SUMS: usize = 6;
 
 // biome-ignore lint/complexity/noStaticOnlyClass: a decorator, and so @inline, may only stand on a method.
 export class Lanes {
-  @inline static sumMoments<T>(
+  @inline static sumMoments(
     base: usize,
     table: usize,
     directions: usize,
@@ -29,21 +29,21 @@ export class Lanes {
       let place = list;
       for (; place < middle; place += sizeof<u32>()) {
         const row = table + load<u32>(place) * height;
-        sum0 = v128.add<T>(sum0, v128.load(row));
-        sum1 = v128.add<T>(sum1, v128.load(row, VECTOR));
-        sum2 = v128.add<T>(sum2, v128.load(row, 2 * VECTOR));
-        sum3 = v128.add<T>(sum3, v128.load(row, 3 * VECTOR));
-        sum4 = v128.add<T>(sum4, v128.load(row, 4 * VECTOR));
-        sum5 = v128.add<T>(sum5, v128.load(row, 5 * VECTOR));
+        sum0 = f64x2.add(sum0, v128.load(row));
+        sum1 = f64x2.add(sum1, v128.load(row, VECTOR));
+        sum2 = f64x2.add(sum2, v128.load(row, 2 * VECTOR));
+        sum3 = f64x2.add(sum3, v128.load(row, 3 * VECTOR));
+        sum4 = f64x2.add(sum4, v128.load(row, 4 * VECTOR));
+        sum5 = f64x2.add(sum5, v128.load(row, 5 * VECTOR));
       }
       for (; place < end; place += sizeof<u32>()) {
         const row = table + load<u32>(place) * height;
-        sum0 = v128.sub<T>(sum0, v128.load(row));
-        sum1 = v128.sub<T>(sum1, v128.load(row, VECTOR));
-        sum2 = v128.sub<T>(sum2, v128.load(row, 2 * VECTOR));
-        sum3 = v128.sub<T>(sum3, v128.load(row, 3 * VECTOR));
-        sum4 = v128.sub<T>(sum4, v128.load(row, 4 * VECTOR));
-        sum5 = v128.sub<T>(sum5, v128.load(row, 5 * VECTOR));
+        sum0 = f64x2.sub(sum0, v128.load(row));
+        sum1 = f64x2.sub(sum1, v128.load(row, VECTOR));
+        sum2 = f64x2.sub(sum2, v128.load(row, 2 * VECTOR));
+        sum3 = f64x2.sub(sum3, v128.load(row, 3 * VECTOR));
+        sum4 = f64x2.sub(sum4, v128.load(row, 4 * VECTOR));
+        sum5 = f64x2.sub(sum5, v128.load(row, 5 * VECTOR));
       }
       v128.store(out, sum0);
       v128.store(out, sum1, VECTOR);
@@ -53,32 +53,6 @@ export class Lanes {
       v128.store(out, sum5, 5 * VECTOR);
       base += height;
       table += directions * height;
-    }
-  }
-
-  /** `count` is a multiple of the lanes. */
-  @inline static weave<T>(sums: usize, count: usize, out: usize): void {
-    const pitch = count * sizeof<T>();
-    for (const end = sums + pitch; sums < end; sums += VECTOR) {
-      const first = v128.load(sums);
-      const second = v128.load(sums + pitch);
-      if (sizeof<T>() === 8) {
-        v128.store(out, v128.shuffle<f64>(first, second, 0, 2));
-        v128.store(out, v128.shuffle<f64>(first, second, 1, 3), VECTOR);
-        out += 2 * VECTOR;
-      } else {
-        const third = v128.load(sums + 2 * pitch);
-        const fourth = v128.load(sums + 3 * pitch);
-        const low01 = v128.shuffle<f32>(first, second, 0, 4, 1, 5);
-        const low23 = v128.shuffle<f32>(third, fourth, 0, 4, 1, 5);
-        const high01 = v128.shuffle<f32>(first, second, 2, 6, 3, 7);
-        const high23 = v128.shuffle<f32>(third, fourth, 2, 6, 3, 7);
-        v128.store(out, v128.shuffle<f64>(low01, low23, 0, 2));
-        v128.store(out, v128.shuffle<f64>(low01, low23, 1, 3), VECTOR);
-        v128.store(out, v128.shuffle<f64>(high01, high23, 0, 2), 2 * VECTOR);
-        v128.store(out, v128.shuffle<f64>(high01, high23, 1, 3), 3 * VECTOR);
-        out += 4 * VECTOR;
-      }
     }
   }
 
@@ -162,9 +136,11 @@ export class Lanes {
     x: usize,
     thresholds: usize,
     small: usize,
-  ): void {
+  ): i32 {
     const end = x + count * VECTOR;
     const threshold = v128.load(thresholds);
+    const margin = v128.load(thresholds, VECTOR);
+    let near = i32x4.splat(0);
     for (const stop = small + blocks * SUMS; small < stop; small += SUMS) {
       let sum0 = v128.splat<T>(0);
       let sum1 = v128.splat<T>(0);
@@ -182,6 +158,14 @@ export class Lanes {
         sum5 = v128.add<T>(sum5, v128.mul<T>(v128.load_splat<T>(rows, 5 * sizeof<T>()), factor));
         rows += SUMS * sizeof<T>();
       }
+      if (sizeof<T>() === 4) {
+        near = v128.or(near, Lanes.near<T>(sum0, threshold, margin));
+        near = v128.or(near, Lanes.near<T>(sum1, threshold, margin));
+        near = v128.or(near, Lanes.near<T>(sum2, threshold, margin));
+        near = v128.or(near, Lanes.near<T>(sum3, threshold, margin));
+        near = v128.or(near, Lanes.near<T>(sum4, threshold, margin));
+        near = v128.or(near, Lanes.near<T>(sum5, threshold, margin));
+      }
       store<u8>(small, Lanes.below<T>(sum0, threshold));
       store<u8>(small, Lanes.below<T>(sum1, threshold), 1);
       store<u8>(small, Lanes.below<T>(sum2, threshold), 2);
@@ -189,6 +173,12 @@ export class Lanes {
       store<u8>(small, Lanes.below<T>(sum4, threshold), 4);
       store<u8>(small, Lanes.below<T>(sum5, threshold), 5);
     }
+    return sizeof<T>() === 4 ? i32x4.bitmask(near) : 0;
+  }
+
+  /** All ones in the lanes where the value is so close to the limit that rounding may have it on the wrong side. */
+  @inline static near<T>(value: v128, limit: v128, margin: v128): v128 {
+    return v128.lt<T>(v128.abs<T>(v128.sub<T>(value, limit)), margin);
   }
 
   /** A bit for each lane in which the value is below the limit. */

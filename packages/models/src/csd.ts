@@ -6,6 +6,7 @@ import { chooseShells, type ShellChoice } from "./csd/shells.ts";
 import type { Dwi } from "./io/dwi.ts";
 import { kernelWarnings } from "./kernelEngine.ts";
 import { kernelHash } from "./kernelHash.ts";
+import type { CsdPrecision } from "./kernels/csdFunctions.ts";
 import type { CsdParameters, ShBasis } from "./kernels/csdParameters.ts";
 import { HEMISPHERE181 } from "./kernels/sphere.ts";
 import { coefficientCount } from "./kernels/sphericalHarmonics.ts";
@@ -19,9 +20,13 @@ export { tensorHarmonics } from "./csd/response.ts";
 export { toScannerFrame } from "./csd/scannerFrame.ts";
 export type { Shell, ShellChoice } from "./csd/shells.ts";
 export { shellsOf } from "./csd/shells.ts";
+export type { CsdPrecision } from "./kernels/csdFunctions.ts";
 export { forwardSdeconvMatrix, lambdaEffective } from "./kernels/csdMatrices.ts";
 export type { CsdParameters, ShBasis } from "./kernels/csdParameters.ts";
 export { realShBasis } from "./kernels/sphericalHarmonics.ts";
+
+/** Above it the normal matrix is too close to singular for float32. */
+const FLOAT32_ORDER = 8;
 
 export interface CsdOptions {
   /** Greatest order of the spherical harmonics: even, 0 to 16. Default 8. */
@@ -41,6 +46,11 @@ export interface CsdOptions {
   readonly tau?: number;
   /** Most iterations in a voxel, 1 to 65535. Default 50. */
   readonly iterations?: number;
+  /**
+   * Arithmetic of the iterations. With `float32` (orders up to 8) they run in float32, and in float64
+   * wherever that could decide otherwise: faster, with the answers of float64. Default `float64`.
+   */
+  readonly precision?: CsdPrecision;
 }
 
 export type CsdModel = DwiModel<CsdExtras>;
@@ -53,7 +63,7 @@ export type CsdModel = DwiModel<CsdExtras>;
  */
 export function csd(dwi: Dwi, options: CsdOptions = {}): CsdModel {
   const resolved = resolveOptions(options);
-  const { shOrder, shBasis, lambda, tau, iterations } = resolved;
+  const { shOrder, shBasis, lambda, tau, iterations, precision } = resolved;
   const count = coefficientCount(shOrder);
   const chosen = chooseShells(dwi.gradients, resolved.shell);
   const { volumes } = chosen;
@@ -63,7 +73,7 @@ export function csd(dwi: Dwi, options: CsdOptions = {}): CsdModel {
   const response = resolveResponse(dwi, { shOrder, chosen, directions: given }, resolved.response);
   const parameters: CsdParameters = {
     ...{ width: dwi.signals.width, volumes, directions, shOrder, shBasis, lambda, tau, iterations },
-    slope: dwi.scale.slope,
+    ...{ precision, slope: dwi.scale.slope },
     intercept: dwi.scale.intercept,
     responseHarmonics: response.harmonics,
     // The constraint turns with the directions: another frame is another form of the same answer.
@@ -83,7 +93,7 @@ export function csd(dwi: Dwi, options: CsdOptions = {}): CsdModel {
     outputs: outputsOf(count),
     kernel: { module: "@fascicle/models/kernels", name: "csd", hash: kernelHash(), parameters },
     options: {
-      ...{ shOrder, shBasis, lambda, tau, iterations },
+      ...{ shOrder, shBasis, lambda, tau, iterations, precision },
       shells: chosen.shells.map(({ bval }) => bval),
       directions: volumes.length,
       response: { ...response.record, harmonics: Array.from(response.harmonics) },
@@ -101,7 +111,15 @@ export function csd(dwi: Dwi, options: CsdOptions = {}): CsdModel {
 
 function resolveOptions(options: CsdOptions): Required<CsdOptions> {
   const { shOrder = 8, response = "auto", shell = "largest", shBasis = "descoteaux07" } = options;
-  const { lambda = 1, tau = 0.1, iterations = 50 } = options;
+  const { lambda = 1, tau = 0.1, iterations = 50, precision = "float64" } = options;
+  if (precision !== "float64" && precision !== "float32") {
+    throw new InputError(`The precision is "${precision}"; give float64 or float32.`);
+  }
+  if (precision === "float32" && shOrder > FLOAT32_ORDER) {
+    throw new InputError(
+      `float32 is too coarse for order ${shOrder}; give an order of at most ${FLOAT32_ORDER}, or the precision float64.`,
+    );
+  }
   if (shBasis !== "descoteaux07" && shBasis !== "mrtrix3") {
     throw new InputError(`The basis is "${shBasis}"; give descoteaux07 or mrtrix3.`);
   }
@@ -117,7 +135,7 @@ function resolveOptions(options: CsdOptions): Required<CsdOptions> {
   if (!(Number.isInteger(iterations) && iterations >= 1 && iterations <= 65535)) {
     throw new InputError(`The iterations are ${iterations}; give a whole number from 1 to 65535.`);
   }
-  return { shOrder, response, shell, shBasis, lambda, tau, iterations };
+  return { shOrder, response, shell, shBasis, lambda, tau, iterations, precision };
 }
 
 function directionsOf(dwi: Dwi, volumes: Int32Array): Float64Array {

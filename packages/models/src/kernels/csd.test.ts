@@ -105,6 +105,30 @@ describe("csd kernel", () => {
     }
   });
 
+  it.each([
+    ["csd_real_64dir", 4],
+    ["csd_real_64dir", 8],
+    ["csd_synthetic_b3000", 8],
+  ])("gives the bytes of float64 when it iterates in float32: %s, order %i", (name, order) => {
+    const manifest = readJson(`reference/${name}/manifest.json`);
+    const evals = manifest.response_evals;
+    const table = readReferenceGradients(name);
+    const parameters = parametersFor(table, evals, manifest.response_S0, order);
+    const signals = readReferenceImage(`${name}/dwi.nii.gz`).data;
+    const precise = fit(parameters, signals);
+    for (const unit of [1, 1e-30, 1e30]) {
+      const responseHarmonics = parameters.responseHarmonics.map((value) => value * unit);
+      const fast = fit(
+        { ...parameters, responseHarmonics, precision: "float32" },
+        signals.map((value) => value * unit),
+      );
+      expect(Array.from(fast.iterations)).toEqual(Array.from(precise.iterations));
+      expect(fast.status).toEqual(precise.status);
+      const error = greatestRelativeError(fast.sh, precise.sh, coefficientCount(order));
+      expect(error).toBeLessThan(unit === 1 ? 1e-300 : 1e-10);
+    }
+  });
+
   it("gives the same bits on every machine and Node version", () => {
     const table = readReferenceGradients("csd_real_64dir");
     const responseHarmonics = Float64Array.of(1273.4, -175.25, 19.0625, -1.5625, 0.09375);

@@ -1,9 +1,9 @@
 /** The fibre orientation distribution of a voxel by constrained spherical deconvolution. */
 import { type OutputView, type VoxelKernel, VoxelStatus } from "../model.ts";
 import { type CsdDesign, createCsdDesign } from "./csdDesign.ts";
-import { type CsdLane, createCsdLanes, enterLane, stepLanes } from "./csdLanes.ts";
+import { CsdFlow } from "./csdFlow.ts";
 import type { CsdParameters } from "./csdParameters.ts";
-import { type CsdStart, startVoxel, unconstrainedHarmonics } from "./csdStart.ts";
+import { startVoxel, unconstrainedHarmonics } from "./csdStart.ts";
 import { coefficientIndex, mrtrixPlaces } from "./sphericalHarmonics.ts";
 
 /** Names of the outputs in the order in which the kernel takes their views. `sh` is as wide as there are coefficients. */
@@ -24,8 +24,7 @@ export function createCsdKernel(parameters: CsdParameters): VoxelKernel {
 /** The kernel that works in the memory of a design. */
 export function kernelOf(parameters: CsdParameters, design: CsdDesign): VoxelKernel {
   const { width, shOrder, shBasis } = parameters;
-  const start: CsdStart = { threshold: 0, activeCount: 0 };
-  const lanes = createCsdLanes(design);
+  const flow = new CsdFlow(design);
   const places =
     shBasis === "mrtrix3"
       ? mrtrixPlaces(shOrder)
@@ -34,35 +33,27 @@ export function kernelOf(parameters: CsdParameters, design: CsdDesign): VoxelKer
     fit(signals, first, count, out, outFirst) {
       const write = (voxel: number, f: Float64Array, iterations: number, status: number) =>
         writeVoxel(f, iterations, finished(f, status), places, out, outFirst + voxel);
-      const leave = (lane: CsdLane, status: number) =>
-        write(lane.voxel, harmonicsOf(design, lane), lane.iterations, status);
-      // A call that threw left voxels behind.
-      for (const lane of lanes.lanes) lane.voxel = -1;
-      let next = 0;
-      let taken = 0;
-      do {
-        taken = 0;
-        for (const lane of lanes.lanes) {
-          while (lane.voxel < 0 && next < count) {
-            const voxel = next++;
-            const at = (first + voxel) * width;
-            const status = startVoxel(design, start, signals, at, parameters);
-            if (status === undefined) enterLane(design, lanes, lane, voxel, start);
-            else write(voxel, unconstrainedHarmonics(design), 0, status);
-          }
-          if (lane.voxel >= 0) taken++;
-        }
-        if (taken > 0) stepLanes(design, lanes, leave);
-      } while (taken > 0);
+      flow.run({
+        count,
+        start(voxel) {
+          const at = (first + voxel.index) * width;
+          const status = startVoxel(design, voxel, signals, at, parameters);
+          if (status !== undefined) write(voxel.index, unconstrainedHarmonics(design), 0, status);
+          return status === undefined;
+        },
+        finish(voxel, lane, status) {
+          write(voxel.index, harmonicsOf(design, lane), voxel.iterations, status);
+        },
+      });
     },
   };
 }
 
-/** The harmonics of the voxel in a lane. */
-function harmonicsOf(design: CsdDesign, { lane }: CsdLane): Float64Array {
-  const { functions, arrays, lanes, blocks, count } = design;
-  const { x, coefficients, toHarmonics, harmonics } = arrays;
-  for (let n = 0; n < count; n++) coefficients[n] = x[lanes * n + lane];
+/** The harmonics of the voxel in a lane of the float64 stage. */
+function harmonicsOf(design: CsdDesign, lane: number): Float64Array {
+  const { functions, arrays, float64, blocks, count } = design;
+  const { coefficients, toHarmonics, harmonics } = arrays;
+  for (let n = 0; n < count; n++) coefficients[n] = float64.x[float64.lanes * n + lane];
   const [from, to] = [toHarmonics.byteOffset, harmonics.byteOffset];
   functions.csdMultiply(from, blocks, count, count, coefficients.byteOffset, to);
   return harmonics.subarray(0, count);

@@ -12,13 +12,17 @@ import {
   VECTOR_BYTES,
 } from "./csdFunctions.ts";
 import { type CsdMatrices, csdMatrices } from "./csdMatrices.ts";
-import { createCsdMemory } from "./csdMemory.ts";
+import { type Arrays, createCsdMemory } from "./csdMemory.ts";
 import type { CsdParameters } from "./csdParameters.ts";
+import { type CsdStage, fillStage, stageLengths, stageOf } from "./csdStage.ts";
 import type { KernelEngine } from "./kernelMemory.ts";
 
 /** Coefficients up to order 4: the smooth fit whose small amplitudes start the iteration. */
 const LOW_COUNT = 15;
 const NUMBER_BYTES = 8;
+const BLOCK_NUMBERS = BLOCK_BYTES / NUMBER_BYTES;
+/** Voxels that may be under way at once: those in the lanes of both precisions, and as many between them. */
+const MOST_VOXELS = 12;
 
 /** What the voxels share and what they work in, in one memory and in the layouts of csdFunctions.ts. */
 export interface CsdDesign extends CsdSize {
@@ -27,48 +31,68 @@ export interface CsdDesign extends CsdSize {
   readonly solvable: boolean;
   /** Times the first coefficient of the start: the amplitude below which a direction is too small. */
   readonly thresholdScale: number;
+  /** By which amplitudes in the lanes are smaller than those. */
+  readonly unit: number;
   readonly functions: CsdFunctions;
   readonly arrays: CsdArrays;
-  /** Views of arrays that hold no float64. */
+  /** Views of arrays that hold 32-bit integers. */
   readonly below: Uint32Array;
   readonly others: Uint32Array;
-  readonly small: Uint8Array;
+  /** Where the iteration runs in float64 and, where that is wanted, before it in float32. */
+  readonly float64: CsdStage;
+  readonly float32: CsdStage | undefined;
 }
 
 export type CsdSize = ReturnType<typeof sizeOf>;
-export type CsdArrays = Readonly<Record<keyof ReturnType<typeof lengthsOf>, Float64Array>>;
+export type CsdArrays = Arrays<ReturnType<typeof lengthsOf>>;
 
 export function createCsdDesign(parameters: CsdParameters, engine?: KernelEngine): CsdDesign {
   const matrices = csdMatrices(parameters);
   const size = sizeOf(matrices);
-  const { functions, arrays } = createCsdMemory(lengthsOf(size), engine);
+  const isFloat32 = parameters.precision === "float32";
+  const memory = createCsdMemory(
+    {
+      shared: lengthsOf(size),
+      float64: stageLengths(size, "float64"),
+      float32: stageLengths(isFloat32 ? size : undefined, "float32"),
+    },
+    engine,
+  );
+  const { functions, groups } = memory;
+  const arrays = groups.shared;
   fillBlocks(arrays.start, matrices.rightHand, size.samples, 0);
   fillBlocks(arrays.start, matrices.unconstrained, size.samples, size.count);
   fillBlocks(arrays.harmonicRows, matrices.harmonicRows, size.count, 0);
   fillBlocks(arrays.toHarmonics, matrices.toHarmonics, size.count, 0);
-  fillNormal(arrays, matrices.normal, size);
   fillPlaces(arrays.places, matrices, size);
-  fillRows(arrays.rows, matrices.rows, size);
   fillMoments(arrays, matrices.moments, size);
-  const { below, others, small } = arrays;
+  const float64 = stageOf(groups.float64, functions, "float64");
+  const float32 = isFloat32 ? stageOf(groups.float32, functions, "float32") : undefined;
+  fillStage(float64, matrices, size);
+  if (float32 !== undefined) fillStage(float32, matrices, size);
+  const { below, others } = arrays;
   return {
     ...size,
-    ...{ functions, arrays },
+    ...{ functions, arrays, float64, float32 },
     iterations: parameters.iterations,
     solvable: matrices.unconstrained.length > 0,
     thresholdScale: matrices.thresholdScale,
+    unit: matrices.unit,
     below: new Uint32Array(below.buffer, below.byteOffset, size.vertices),
     others: new Uint32Array(others.buffer, others.byteOffset, size.vertices),
-    small: new Uint8Array(small.buffer, small.byteOffset, small.byteLength),
   };
 }
 
 function sizeOf({ count, samples, vertices, moments }: CsdMatrices) {
-  const tiles = blocksFor(count, TILE);
   const momentCount = moments.length / vertices;
+  // One place more than there are moments: what fills the last tile finds 0 there.
+  const momentBlocks = blocksFor(momentCount + 1, BLOCK_NUMBERS);
   return {
-    ...{ count, samples, vertices, tiles, momentCount },
-    lanes: VECTOR_BYTES / NUMBER_BYTES,
+    ...{ count, samples, vertices, momentCount, momentBlocks },
+    tiles: blocksFor(count, TILE),
+    /** Float64 of a voxel's moments. */
+    momentLength: momentBlocks * BLOCK_NUMBERS,
+    mostVoxels: MOST_VOXELS,
     low: Math.min(LOW_COUNT, count),
     /** Blocks that hold the coefficients; z and the coefficients to order 4; z and all; the watched directions. */
     blocks: blocksFor(count, BLOCK_ROWS),
@@ -76,51 +100,35 @@ function sizeOf({ count, samples, vertices, moments }: CsdMatrices) {
     startBlocks: blocksFor(2 * count, BLOCK_ROWS),
     rowBlocks: blocksFor(vertices, BLOCK_ROWS),
     directionBlocks: blocksFor(vertices, BLOCK_DIRECTIONS),
-    /** One place more than there are moments: what fills the last tile finds 0 there. */
-    momentBlocks: blocksFor((momentCount + 1) * NUMBER_BYTES, BLOCK_BYTES),
   };
 }
 
 function lengthsOf(size: CsdSize) {
-  const { count, samples, vertices, tiles, lanes } = size;
-  const side = TILE * tiles;
-  const moments = (size.momentBlocks * BLOCK_BYTES) / NUMBER_BYTES;
-  const matrix = tiledLength(tiles);
+  const { count, samples, vertices, momentLength } = size;
   return {
     /** The voxel's samples. */
     signal: samples,
-    /** Block matrix that turns samples into z for monomials, and below it into the unconstrained harmonics. */
+    /** Block matrix that turns samples into z, and below it into the unconstrained harmonics. */
     start: size.startBlocks * BLOCK_ROWS * samples,
     started: size.startBlocks * BLOCK_ROWS,
     /** Block matrix: weighted amplitudes of harmonics in the watched directions. */
     harmonicRows: size.rowBlocks * BLOCK_ROWS * count,
     amplitudes: size.rowBlocks * BLOCK_ROWS,
-    /** Block matrix that turns coefficients of monomials into those of harmonics. */
+    /** Block matrix that turns the coefficients of the lanes' basis into those of harmonics. */
     toHarmonics: size.blocks * BLOCK_ROWS * count,
     coefficients: count,
     harmonics: size.blocks * BLOCK_ROWS,
-    /** P; the places (32 bits each) of its entries' moments. */
-    normal: matrix,
-    places: blocksFor(matrix, 2),
+    /** The places (32 bits each) of the moments of P's entries. */
+    places: blocksFor(tiledLength(size.tiles), 2),
     /** What each watched direction adds to the moments; the moments of all of them and of none. */
-    moments: vertices * moments,
-    allMoments: moments,
-    noMoments: moments,
+    moments: vertices * momentLength,
+    allMoments: momentLength,
+    noMoments: momentLength,
+    /** The moments of the active directions of each voxel that is under way. */
+    sums: size.mostVoxels * momentLength,
     /** Directions (32 bits each): too small ones and the others, or those that came in and went out. */
     below: blocksFor(vertices, 2),
     others: blocksFor(vertices, 2),
-    /** The moments of each voxel's active directions, and the same woven into lanes. */
-    sums: lanes * moments,
-    woven: lanes * moments,
-    /** Arrays of lanes. */
-    z: lanes * side,
-    factor: lanes * matrix,
-    inverse: lanes * side,
-    x: lanes * side,
-    thresholds: lanes,
-    /** Weighted amplitudes of monomials in the watched directions; bits of those that are too small. */
-    rows: size.directionBlocks * BLOCK_DIRECTIONS * count,
-    small: blocksFor(size.directionBlocks * BLOCK_DIRECTIONS, 8),
   };
 }
 
@@ -128,14 +136,6 @@ function lengthsOf(size: CsdSize) {
 function fillBlocks(blocks: Float64Array, matrix: Float64Array, width: number, first: number) {
   for (let i = 0; i < matrix.length; i++) {
     blocks[blockPlace(first + Math.floor(i / width), i % width, width)] = matrix[i];
-  }
-}
-
-function fillNormal({ normal }: CsdArrays, matrix: Float64Array, { count, tiles }: CsdSize): void {
-  // What fills the last tile: unknowns of their own, that are 0.
-  for (let n = count; n < TILE * tiles; n++) normal[tiledPlace(n, n)] = 1;
-  for (let i = 0; i < count; i++) {
-    for (let j = 0; j <= i; j++) normal[tiledPlace(i, j)] = matrix[i * count + j];
   }
 }
 
@@ -147,24 +147,15 @@ function fillPlaces(places: Float64Array, { momentOf }: CsdMatrices, size: CsdSi
   }
 }
 
-function fillRows(rows: Float64Array, matrix: Float64Array, { count }: CsdSize): void {
-  for (let i = 0; i < matrix.length; i++) {
-    const [direction, n] = [Math.floor(i / count), i % count];
-    const block = Math.floor(direction / BLOCK_DIRECTIONS);
-    rows[(block * count + n) * BLOCK_DIRECTIONS + (direction % BLOCK_DIRECTIONS)] = matrix[i];
-  }
-}
-
 function fillMoments(
   { moments, allMoments }: CsdArrays,
   matrix: Float64Array,
-  { vertices }: CsdSize,
+  { vertices, momentCount }: CsdSize,
 ): void {
-  const width = matrix.length / vertices;
-  const block = BLOCK_BYTES / NUMBER_BYTES;
   for (let i = 0; i < matrix.length; i++) {
-    const [direction, n] = [Math.floor(i / width), i % width];
-    moments[(Math.floor(n / block) * vertices + direction) * block + (n % block)] = matrix[i];
+    const [direction, n] = [Math.floor(i / momentCount), i % momentCount];
+    const block = Math.floor(n / BLOCK_NUMBERS) * vertices + direction;
+    moments[block * BLOCK_NUMBERS + (n % BLOCK_NUMBERS)] = matrix[i];
     allMoments[n] += matrix[i];
   }
 }

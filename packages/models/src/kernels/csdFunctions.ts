@@ -52,7 +52,7 @@ export interface CsdFunctions {
    * added..total, in blocks of BLOCK_BYTES. The table holds, block after block, that of each direction.
    * base and out may be one.
    */
-  csdSumMoments64(
+  csdSumMoments(
     base: number,
     table: number,
     directions: number,
@@ -62,34 +62,58 @@ export interface CsdFunctions {
     blocks: number,
     out: number,
   ): void;
-  /** Weaves the sums of each voxel, `count` numbers one after the other, into an array of lanes. */
-  csdWeave64(sums: number, count: number, out: number): void;
+  /** Weaves the moments of the voxels, `count` (even) float64 each, into an array of lanes; in float32 they are rounded. */
+  csdWeave64(first: number, second: number, count: number, out: number): void;
+  csdWeave32(
+    first: number,
+    second: number,
+    third: number,
+    fourth: number,
+    count: number,
+    out: number,
+  ): void;
   /**
    * Cholesky factor L of the normal matrix of each voxel, and y of L y = z. Returns a bit for each lane
    * whose matrix is positive definite; of the other lanes factor and y are of no use.
    */
-  csdFactorize64(
-    normal: number,
-    places: number,
-    moments: number,
-    tiles: number,
-    z: number,
-    factor: number,
-    inverse: number,
-    y: number,
-  ): number;
+  csdFactorize64: Factorize;
+  csdFactorize32: Factorize;
   /** Solves L' x = y in place of y. */
-  csdSolve64(factor: number, inverse: number, tiles: number, x: number): void;
-  /** For each direction one byte: a bit for each lane whose amplitude there is below its threshold. */
-  csdEvaluate64(
-    rows: number,
-    blocks: number,
-    count: number,
-    x: number,
-    thresholds: number,
-    small: number,
-  ): void;
+  csdSolve64: Solve;
+  csdSolve32: Solve;
+  /**
+   * For each direction one byte: a bit for each lane whose amplitude there is below its threshold. In
+   * float32 it returns a bit for each lane with an amplitude that is closer to the threshold than the
+   * margin, which stands behind the thresholds; in float64 it returns 0.
+   */
+  csdEvaluate64: Evaluate;
+  csdEvaluate32: Evaluate;
 }
+
+export type Factorize = (
+  normal: number,
+  places: number,
+  moments: number,
+  tiles: number,
+  z: number,
+  factor: number,
+  inverse: number,
+  y: number,
+) => number;
+
+export type Solve = (factor: number, inverse: number, tiles: number, x: number) => void;
+
+export type Evaluate = (
+  rows: number,
+  blocks: number,
+  count: number,
+  x: number,
+  thresholds: number,
+  small: number,
+) => number;
+
+/** The arithmetic of the lanes: two voxels in float64, four in float32. */
+export type CsdPrecision = "float64" | "float32";
 
 /** Numbers along an array, in blocks. */
 export function blocksFor(count: number, block: number): number {

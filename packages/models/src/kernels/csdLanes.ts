@@ -5,26 +5,21 @@
  */
 import { VoxelStatus } from "../model.ts";
 import type { CsdDesign } from "./csdDesign.ts";
-import type { CsdStart } from "./csdStart.ts";
+import type { CsdStage } from "./csdStage.ts";
+import { type CsdVoxel, mustSumAnew, sumChanges, sumListed } from "./csdVoxel.ts";
 
-/** A voxel in its lane. */
-export interface CsdLane {
-  readonly lane: number;
-  /** -1 where the lane is free. */
-  voxel: number;
-  iterations: number;
-  activeCount: number;
-  /** Directions added or taken since the moments were last summed from the start. */
-  drift: number;
-  /** Directions that came in since the last step, and those that went out. */
-  readonly entered: Int32Array;
-  readonly left: Int32Array;
-  enteredCount: number;
-  leftCount: number;
-}
+/**
+ * A direction whose amplitude comes closer to the threshold than this share of it is left to float64: at
+ * order 8, float32 is off by 0.001 of the threshold as a rule and by 0.02 at most, in the worst direction.
+ */
+const MARGIN = 1 / 128;
 
 export interface CsdLanes {
-  readonly lanes: readonly CsdLane[];
+  readonly stage: CsdStage;
+  /** The voxel in each lane. */
+  readonly voxels: (CsdVoxel | undefined)[];
+  /** The address of its moments. */
+  readonly sums: number[];
   /** For each watched direction a bit for each lane in which it is active. */
   readonly active: Uint8Array;
   /** The same, and what the last step found, four directions at a time. */
@@ -32,165 +27,63 @@ export interface CsdLanes {
   readonly smallWords: Int32Array;
 }
 
-export function createCsdLanes({ lanes, vertices, small }: CsdDesign): CsdLanes {
+export function createLanes({ arrays }: CsdDesign, stage: CsdStage): CsdLanes {
+  const { small, lanes } = stage;
   const words = small.length / Int32Array.BYTES_PER_ELEMENT;
   const active = new Uint8Array(small.length);
   return {
-    lanes: Array.from({ length: lanes }, (_, lane) => ({
-      ...{ lane, voxel: -1, iterations: 0, activeCount: 0, drift: 0 },
-      ...{ entered: new Int32Array(vertices), left: new Int32Array(vertices) },
-      ...{ enteredCount: 0, leftCount: 0 },
-    })),
+    stage,
+    voxels: Array.from({ length: lanes }, () => undefined),
+    sums: Array.from({ length: lanes }, () => arrays.noMoments.byteOffset),
     active,
     activeWords: new Int32Array(active.buffer),
     smallWords: new Int32Array(small.buffer, small.byteOffset, words),
   };
 }
 
-/** Puts the voxel that was started last into a free lane. */
+export function countTaken({ voxels }: CsdLanes): number {
+  let taken = 0;
+  for (let lane = 0; lane < voxels.length; lane++) if (voxels[lane] !== undefined) taken++;
+  return taken;
+}
+
+/** Puts a voxel into a free lane, which works with its z times a power of two. */
 export function enterLane(
   design: CsdDesign,
-  lanes: CsdLanes,
-  lane: CsdLane,
-  voxel: number,
-  start: CsdStart,
+  { stage, voxels, sums, activeWords }: CsdLanes,
+  lane: number,
+  voxel: CsdVoxel,
+  scale: number,
 ): void {
-  const { arrays, lanes: count } = design;
-  lane.voxel = voxel;
-  lane.iterations = 0;
-  lane.activeCount = start.activeCount;
-  takeAll(lanes, lane, design.below, start.activeCount);
-  const { z, started, thresholds } = arrays;
-  for (let n = 0; n < design.count; n++) z[count * n + lane.lane] = started[n];
-  thresholds[lane.lane] = start.threshold;
-  sumListed(design, lane);
-}
-
-/** Makes the listed directions the lane's active ones. */
-function takeAll(
-  { active, activeWords }: CsdLanes,
-  { lane }: CsdLane,
-  list: Uint32Array,
-  count: number,
-): void {
+  voxels[lane] = voxel;
+  sums[lane] = voxel.sums;
   const others = ~(0x01010101 << lane);
-  for (let word = 0; word < activeWords.length; word++) activeWords[word] &= others;
-  for (let i = 0; i < count; i++) active[list[i]] |= 1 << lane;
-}
-
-/** One iteration of the voxels in all lanes. `leave` is told of each that is done; its lane is free then. */
-export function stepLanes(
-  design: CsdDesign,
-  lanes: CsdLanes,
-  leave: (lane: CsdLane, status: number) => void,
-): void {
-  const good = solveLanes(design);
-  noteChanges(design, lanes);
-  for (const lane of lanes.lanes) {
-    if (lane.voxel < 0) continue;
-    lane.iterations++;
-    const status = statusOf(lane, (good >> lane.lane) & 1, design.iterations);
-    if (status === undefined) {
-      updateMoments(design, lanes, lane);
-    } else {
-      leave(lane, status);
-      lane.voxel = -1;
-    }
+  const own = voxel.activeWords;
+  for (let word = 0; word < own.length; word++) {
+    activeWords[word] = (activeWords[word] & others) | (own[word] << lane);
   }
+  const { z, lanes } = stage;
+  for (let n = 0; n < design.count; n++) z[lanes * n + lane] = voxel.z[n] * scale;
+  const threshold = (voxel.threshold / design.unit) * scale;
+  stage.thresholds[lane] = threshold;
+  stage.thresholds[lanes + lane] = MARGIN * Math.abs(threshold);
 }
 
-function statusOf(lane: CsdLane, isGood: number, most: number): number | undefined {
-  if (isGood === 0) return VoxelStatus.singular;
-  if (lane.enteredCount + lane.leftCount === 0) return VoxelStatus.fitted;
-  return lane.iterations === most ? VoxelStatus.notConverged : undefined;
-}
-
-/** The coefficients and too small directions of all lanes by their moments; a bit for each lane that has a solution. */
-function solveLanes({ functions, arrays, tiles, count, directionBlocks }: CsdDesign): number {
-  const { allMoments, sums, woven, normal, places, z, rows, thresholds, small } = arrays;
-  const factor = arrays.factor.byteOffset;
-  const inverse = arrays.inverse.byteOffset;
-  const x = arrays.x.byteOffset;
-  functions.csdWeave64(sums.byteOffset, allMoments.length, woven.byteOffset);
-  const good = functions.csdFactorize64(
-    normal.byteOffset,
-    places.byteOffset,
-    woven.byteOffset,
-    tiles,
-    z.byteOffset,
-    factor,
-    inverse,
-    x,
-  );
-  functions.csdSolve64(factor, inverse, tiles, x);
-  functions.csdEvaluate64(
-    rows.byteOffset,
-    directionBlocks,
-    count,
-    x,
-    thresholds.byteOffset,
-    small.byteOffset,
-  );
-  return good;
-}
-
-/** Notes which directions fell below the threshold and which rose above it, in each lane. */
-function noteChanges(
-  { vertices }: CsdDesign,
-  { lanes, active, activeWords, smallWords }: CsdLanes,
-): void {
-  let taken = 0;
-  for (let i = 0; i < lanes.length; i++) {
-    lanes[i].enteredCount = 0;
-    lanes[i].leftCount = 0;
-    if (lanes[i].voxel >= 0) taken |= 0x01010101 << i;
+/** Takes back what the last step changed of the voxel in a lane, and gives it its active directions. */
+export function leaveBefore({ activeWords }: CsdLanes, lane: number, voxel: CsdVoxel): void {
+  const { active, entered, left, enteredCount, leftCount } = voxel;
+  const own = voxel.activeWords;
+  for (let word = 0; word < own.length; word++) {
+    own[word] = (activeWords[word] >>> lane) & 0x01010101;
   }
-  for (let word = 0; word < smallWords.length; word++) {
-    const changed = (smallWords[word] ^ activeWords[word]) & taken;
-    if (changed === 0) continue;
-    activeWords[word] ^= changed;
-    for (let v = 4 * word, bits = changed; bits !== 0 && v < vertices; v++, bits >>>= 8) {
-      for (let i = 0; i < lanes.length; i++) {
-        if ((bits >> i) & 1) noteChange(lanes[i], v, (active[v] >> i) & 1);
-      }
-    }
-  }
+  for (let i = 0; i < enteredCount; i++) active[entered[i]] = 0;
+  for (let i = 0; i < leftCount; i++) active[left[i]] = 1;
+  voxel.activeCount += leftCount - enteredCount;
+  voxel.iterations--;
 }
 
-function noteChange(lane: CsdLane, direction: number, isActive: number): void {
-  lane.activeCount += 2 * isActive - 1;
-  if (isActive === 1) lane.entered[lane.enteredCount++] = direction;
-  else lane.left[lane.leftCount++] = direction;
-}
-
-/**
- * Adds the directions that entered and takes away those that left. Each round leaves its rounding errors
- * in the moments, so they are summed anew once as many directions have passed through them as there are:
- * their error stays that of one sum over all directions, however many iterations a voxel takes.
- */
-function updateMoments(design: CsdDesign, lanes: CsdLanes, lane: CsdLane): void {
-  const { vertices, below } = design;
-  const { entered, left, enteredCount, leftCount, activeCount } = lane;
-  const changes = enteredCount + leftCount;
-  lane.drift += changes;
-  if (lane.drift > vertices || changes >= Math.min(activeCount, vertices - activeCount)) {
-    listActive(design, lanes, lane);
-    sumListed(design, lane);
-    return;
-  }
-  for (let i = 0; i < enteredCount; i++) below[i] = entered[i];
-  for (let i = 0; i < leftCount; i++) below[enteredCount + i] = left[i];
-  const sums = sumsOf(design, lane);
-  const list = design.arrays.below.byteOffset;
-  addListed(design, sums, list, enteredCount, changes, sums);
-}
-
-/** Lists the lane's active directions and the others. */
-function listActive(
-  { vertices, below, others }: CsdDesign,
-  { active }: CsdLanes,
-  { lane }: CsdLane,
-) {
+/** Lists the active directions of the voxel in a lane, and the others, in the design. */
+function listActive({ vertices, below, others }: CsdDesign, { active }: CsdLanes, lane: number) {
   let found = 0;
   for (let v = 0; v < vertices; v++) {
     if ((active[v] >> lane) & 1) below[found++] = v;
@@ -198,33 +91,109 @@ function listActive(
   }
 }
 
-/** A voxel's moments from the start: the listed active directions', or all less the others', whichever takes fewer. */
-function sumListed(design: CsdDesign, lane: CsdLane): void {
-  const { vertices, arrays } = design;
-  const { noMoments, allMoments, below, others } = arrays;
-  const sums = sumsOf(design, lane);
-  const rest = vertices - lane.activeCount;
-  lane.drift = Math.min(lane.activeCount, rest);
-  if (lane.activeCount <= rest) {
-    const count = lane.activeCount;
-    addListed(design, noMoments.byteOffset, below.byteOffset, count, count, sums);
-  } else {
-    addListed(design, allMoments.byteOffset, others.byteOffset, 0, rest, sums);
+/** One iteration of the voxels in all lanes. `leave` is told of each that is done; its lane is free then. */
+export function stepLanes(
+  design: CsdDesign,
+  lanes: CsdLanes,
+  leave: (voxel: CsdVoxel, lane: number, status: number) => void,
+): void {
+  const { good, near } = solveLanes(design, lanes);
+  noteChanges(design, lanes);
+  for (let lane = 0; lane < lanes.voxels.length; lane++) {
+    const voxel = lanes.voxels[lane];
+    if (voxel === undefined) continue;
+    voxel.iterations++;
+    const status = statusOf(voxel, good >> lane, near >> lane, design.iterations);
+    if (status === undefined) {
+      updateMoments(design, lanes, lane, voxel);
+    } else {
+      leave(voxel, lane, status);
+      lanes.voxels[lane] = undefined;
+      lanes.sums[lane] = design.arrays.noMoments.byteOffset;
+    }
   }
 }
 
-function sumsOf({ arrays }: CsdDesign, { lane }: CsdLane): number {
-  return arrays.sums.byteOffset + lane * arrays.allMoments.byteLength;
+function statusOf(voxel: CsdVoxel, good: number, near: number, most: number): number | undefined {
+  if ((good & 1) === 0) return VoxelStatus.singular;
+  if (voxel.enteredCount + voxel.leftCount === 0) return VoxelStatus.fitted;
+  return voxel.iterations === most || (near & 1) === 1 ? VoxelStatus.notConverged : undefined;
 }
 
-function addListed(
-  { functions, arrays, vertices, momentBlocks }: CsdDesign,
-  base: number,
-  list: number,
-  added: number,
-  total: number,
-  out: number,
+/** The coefficients and too small directions of all lanes by their moments; a bit for each lane that has a solution, and for each that is near its threshold. */
+function solveLanes(design: CsdDesign, { stage, sums }: CsdLanes) {
+  const { tiles, count } = design;
+  const places = design.arrays.places.byteOffset;
+  const { normal, woven, z, rows, thresholds, small } = stage.arrays;
+  const factor = stage.arrays.factor.byteOffset;
+  const inverse = stage.arrays.inverse.byteOffset;
+  const x = stage.arrays.x.byteOffset;
+  stage.weave(sums, design.momentLength);
+  const good = stage.factorize(
+    normal.byteOffset,
+    places,
+    woven.byteOffset,
+    tiles,
+    z.byteOffset,
+    factor,
+    inverse,
+    x,
+  );
+  stage.solve(factor, inverse, tiles, x);
+  const near = stage.evaluate(
+    rows.byteOffset,
+    design.directionBlocks,
+    count,
+    x,
+    thresholds.byteOffset,
+    small.byteOffset,
+  );
+  return { good, near };
+}
+
+/** Notes which directions fell below the threshold and which rose above it, in each lane. */
+function noteChanges(
+  { vertices }: CsdDesign,
+  { voxels, active, activeWords, smallWords }: CsdLanes,
 ): void {
-  const table = arrays.moments.byteOffset;
-  functions.csdSumMoments64(base, table, vertices, list, added, total, momentBlocks, out);
+  let taken = 0;
+  for (let lane = 0; lane < voxels.length; lane++) {
+    const voxel = voxels[lane];
+    if (voxel === undefined) continue;
+    voxel.enteredCount = 0;
+    voxel.leftCount = 0;
+    taken |= 0x01010101 << lane;
+  }
+  for (let word = 0; word < smallWords.length; word++) {
+    let changed = (smallWords[word] ^ activeWords[word]) & taken;
+    activeWords[word] ^= changed;
+    while (changed !== 0) {
+      const bit = 31 - Math.clz32(changed & -changed);
+      changed &= changed - 1;
+      const [direction, lane] = [4 * word + (bit >> 3), bit & 7];
+      // What fills the last block has no direction.
+      if (direction < vertices) noteChange(voxels[lane], direction, active[direction] >> lane);
+    }
+  }
+}
+
+/** The last bit of `flags` says whether the direction is active now. */
+function noteChange(voxel: CsdVoxel | undefined, direction: number, flags: number): void {
+  if (voxel === undefined) return;
+  if ((flags & 1) === 1) {
+    voxel.activeCount++;
+    voxel.entered[voxel.enteredCount++] = direction;
+  } else {
+    voxel.activeCount--;
+    voxel.left[voxel.leftCount++] = direction;
+  }
+}
+
+function updateMoments(design: CsdDesign, lanes: CsdLanes, lane: number, voxel: CsdVoxel): void {
+  if (mustSumAnew(design, voxel)) {
+    listActive(design, lanes, lane);
+    sumListed(design, voxel);
+  } else {
+    sumChanges(design, voxel);
+  }
 }

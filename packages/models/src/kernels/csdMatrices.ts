@@ -30,6 +30,11 @@ export interface CsdMatrices {
   readonly harmonicRows: Float64Array;
   /** [count, count]: harmonics of coefficients in the basis that the iteration works in. */
   readonly toHarmonics: Float64Array;
+  /**
+   * A power of two by which what follows is smaller than its units say (by its square in P, z and moments),
+   * so that it fits in float32: amplitudes of the rows are those of harmonicRows over it.
+   */
+  readonly unit: number;
   /** [count, samples]: z = X's of samples s, in that basis. */
   readonly rightHand: Float64Array;
   /** [count, count]: P = X'X, lifted where it is singular, in that basis. */
@@ -48,6 +53,7 @@ export function csdMatrices(parameters: CsdParameters): CsdMatrices {
   const count = coefficientCount(shOrder);
   const [samples, vertices] = [parameters.volumes.length, watched.length / 3];
   const weight = lambdaEffective(lambda, shOrder, responseHarmonics[0], vertices);
+  const unit = powerOfTwo(responseHarmonics.reduce((most, r) => Math.max(most, Math.abs(r)), 0));
   const diagonal = forwardSdeconvMatrix(responseHarmonics, harmonicOrders(shOrder));
   const x = realShBasis(shOrder, directions).map((value, i) => value * diagonal[i % count]);
   const normal = timesTransposed(transposed(x, count), transposed(x, count), samples);
@@ -56,15 +62,19 @@ export function csdMatrices(parameters: CsdParameters): CsdMatrices {
   const harmonicRows = realShBasis(shOrder, watched).map((value) => weight * value);
   const basis =
     shOrder <= MONOMIAL_ORDER
-      ? monomialForm(shOrder, watched, weight)
-      : harmonicForm(harmonicRows, count);
+      ? monomialForm(shOrder, watched, weight / unit)
+      : harmonicForm(
+          harmonicRows.map((value) => value / unit),
+          count,
+        );
   const turned = transposed(basis.toHarmonics, count);
+  const inUnits = (value: number) => value / unit / unit;
   return {
-    ...{ count, samples, vertices, unconstrained, harmonicRows },
+    ...{ count, samples, vertices, unconstrained, harmonicRows, unit },
     ...basis,
     thresholdScale: tau * weight * (1 / Math.sqrt(4 * Math.PI)),
-    rightHand: timesTransposed(turned, x, count),
-    normal: timesTransposed(turned, timesTransposed(turned, normal, count), count),
+    rightHand: timesTransposed(turned, x, count).map(inUnits),
+    normal: timesTransposed(turned, timesTransposed(turned, normal, count), count).map(inUnits),
   };
 }
 
@@ -98,6 +108,17 @@ function harmonicForm(rows: Float64Array, count: number): BasisForm {
     }
   }
   return { toHarmonics, rows, moments, momentOf };
+}
+
+const view = new DataView(new ArrayBuffer(8));
+
+/** The greatest power of two that is not above a positive number; 1 where the number is 0 or has no such. */
+export function powerOfTwo(value: number): number {
+  view.setFloat64(0, value);
+  view.setUint32(0, view.getUint32(0) & 0x7ff00000);
+  view.setUint32(4, 0);
+  const power = view.getFloat64(0);
+  return power > 0 && power < Number.POSITIVE_INFINITY ? power : 1;
 }
 
 /** P^-1 X', P being lifted in place where it is singular; empty where even that does not help. */

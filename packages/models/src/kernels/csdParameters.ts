@@ -1,9 +1,13 @@
 /** What decides the answers of constrained spherical deconvolution beside the signals. */
 
+import type { CsdPrecision } from "./csdFunctions.ts";
+
 /** How the coefficients are ordered: the same functions, m and -m exchanged. */
 export type ShBasis = "descoteaux07" | "mrtrix3";
 
 export interface CsdParameters {
+  /** The arithmetic of the iterations; float64 by default. */
+  readonly precision?: CsdPrecision;
   /** Samples in each row of the signals. */
   readonly width: number;
   /** The diffusion-weighted samples that are fitted, as indices into a row. */

@@ -2,10 +2,11 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { randomNumbers } from "../csd/testing.ts";
 import { type OutputView, VoxelStatus } from "../model.ts";
 import { createCsdKernel, kernelOf } from "./csd.ts";
-import { createCsdDesign } from "./csdDesign.ts";
+import { type CsdDesign, createCsdDesign } from "./csdDesign.ts";
+import type { CsdPrecision } from "./csdFunctions.ts";
 import { createCsdMemory } from "./csdMemory.ts";
 import type { CsdParameters } from "./csdParameters.ts";
-import type { KernelEngine } from "./kernelMemory.ts";
+import { type KernelEngine, usualEngine } from "./kernelMemory.ts";
 import { coefficientCount } from "./sphericalHarmonics.ts";
 
 const random = randomNumbers(17);
@@ -14,17 +15,18 @@ const directionsOf = (count: number) =>
   Float64Array.from({ length: 3 * count }, () => random() - 0.5);
 
 interface Shape {
+  readonly precision: CsdPrecision;
   readonly shOrder: number;
   readonly volumes: number;
   readonly vertices: number;
   readonly voxels: number;
 }
 
-function randomParameters({ shOrder, volumes, vertices }: Shape): CsdParameters {
+function randomParameters({ precision, shOrder, volumes, vertices }: Shape): CsdParameters {
   const width = volumes + between(0, 3);
   const skipped = between(0, width - volumes);
   return {
-    ...{ width, shOrder, slope: 1.5, intercept: -0.25, shBasis: "descoteaux07" },
+    ...{ precision, width, shOrder, slope: 1.5, intercept: -0.25, shBasis: "descoteaux07" },
     volumes: Int32Array.from({ length: volumes }, (_, i) => skipped + i),
     directions: directionsOf(volumes),
     responseHarmonics: Float64Array.from({ length: shOrder / 2 + 1 }, (_, l) => (-0.3) ** l),
@@ -67,7 +69,7 @@ function fitBytes(parameters: CsdParameters, signals: Float64Array, voxels: numb
 }
 
 /** Shapes at the edges, and some from between. */
-const shapes: Shape[] = [
+const sizes = [
   { shOrder: 0, volumes: 1, vertices: 1, voxels: 1 },
   { shOrder: 2, volumes: 1, vertices: 400, voxels: 9 },
   { shOrder: 2, volumes: 600, vertices: 2, voxels: 5 },
@@ -80,8 +82,15 @@ const shapes: Shape[] = [
     voxels: between(3, shOrder > 8 ? 5 : 9),
   })),
 ];
+/** In float32 to the order that the model allows. */
+const shapes: Shape[] = [
+  ...sizes.map((size) => ({ precision: "float64" as const, ...size })),
+  ...sizes
+    .filter(({ shOrder }) => shOrder <= 8)
+    .map((size) => ({ precision: "float32" as const, ...size })),
+];
 
-const title = "order $shOrder, $volumes volumes, $vertices directions, $voxels voxels";
+const title = "$precision, order $shOrder, $volumes volumes, $vertices directions, $voxels voxels";
 
 describe("csd in plain TypeScript", () => {
   afterEach(() => {
@@ -92,9 +101,9 @@ describe("csd in plain TypeScript", () => {
     const parameters = randomParameters(shape);
     const signals = randomSignals(parameters, shape.voxels);
     const fast = fitBytes(parameters, signals, shape.voxels);
-    expect(createCsdMemory({ x: 1 }).engine).toBe("webassembly");
+    expect(usualEngine()).toBe("webassembly");
     vi.stubGlobal("WebAssembly", undefined);
-    expect(createCsdMemory({ x: 1 }).engine).toBe("plain");
+    expect(usualEngine()).toBe("plain");
     expect(fitBytes(parameters, signals, shape.voxels)).toEqual(fast);
   });
 
@@ -111,13 +120,18 @@ describe("csd in plain TypeScript", () => {
 
   it("is an error where WebAssembly is asked for and there is none", () => {
     vi.stubGlobal("WebAssembly", undefined);
-    expect(() => createCsdMemory({ x: 4 }, "webassembly")).toThrow(TypeError);
+    expect(() => createCsdMemory({ x: { y: 4 } }, "webassembly")).toThrow(TypeError);
   });
 });
 
 /** Everything of the memory that belongs to no array. */
-function gapsOf(arrays: Readonly<Record<string, Float64Array>>): Float64Array[] {
-  const all = Object.values(arrays).sort((a, b) => a.byteOffset - b.byteOffset);
+function gapsOf({ arrays, float64, float32 }: CsdDesign): Float64Array[] {
+  const groups: Readonly<Record<string, Float64Array>>[] = [
+    ...[arrays, float64.arrays, float32?.arrays ?? {}],
+  ];
+  const all = groups
+    .flatMap((group) => Object.values(group))
+    .sort((a, b) => a.byteOffset - b.byteOffset);
   const ends = [...all.slice(1).map((next) => next.byteOffset), all[0].buffer.byteLength];
   return all.map(({ buffer, byteOffset, byteLength }, i) => {
     const start = byteOffset + byteLength;
@@ -132,7 +146,7 @@ describe.each(["webassembly", "plain"] as const)("csd in %s keeps to its rows", 
     const signals = randomSignals(parameters, voxels);
     const expected = fitBytes(parameters, signals, voxels);
     const design = createCsdDesign(parameters, engine as KernelEngine);
-    const gaps = gapsOf(design.arrays);
+    const gaps = gapsOf(design);
     expect(gaps.every((gap) => gap.length >= 8)).toBe(true);
     // A number from outside would spoil all that it touches.
     for (const gap of gaps) gap.fill(Number.NaN);
@@ -153,37 +167,42 @@ describe.each(["webassembly", "plain"] as const)("csd in %s keeps to its rows", 
   });
 });
 
-it.each(["webassembly", "plain"] as const)(
-  "a matrix that is not positive definite spoils no other lane: %s",
-  (engine) => {
-    const shape = { shOrder: 8, volumes: 64, vertices: 181, voxels: 2 };
-    const { arrays, functions, ...design } = createCsdDesign(randomParameters(shape), engine);
-    const { sums, woven, allMoments, normal, places, z, factor, inverse, x } = arrays;
-    const solve = () => {
-      functions.csdWeave64(sums.byteOffset, allMoments.length, woven.byteOffset);
-      const matrix = [normal.byteOffset, places.byteOffset, woven.byteOffset] as const;
-      const out = [factor.byteOffset, inverse.byteOffset, x.byteOffset] as const;
-      const good = functions.csdFactorize64(...matrix, design.tiles, z.byteOffset, ...out);
-      functions.csdSolve64(out[0], out[1], design.tiles, out[2]);
-      return { good, second: bytesOf(x.filter((_, i) => i % design.lanes === 1)) };
-    };
-    sums.set(allMoments);
-    sums.set(allMoments, allMoments.length);
-    z.forEach((_, i) => {
-      z[i] = random() - 0.5;
-    });
-    const both = solve();
-    expect(both.good).toBe(3);
-    for (const bad of [-1e6, Number.NaN, Number.NEGATIVE_INFINITY]) {
-      for (const at of [0, 40, allMoments.length - design.momentCount]) {
-        sums.set(allMoments);
-        sums[at] = bad;
-        if (at > 0 && Number.isFinite(bad)) sums.fill(bad, 0, design.momentCount);
-        expect(solve()).toEqual({ good: 2, second: both.second });
+describe.each(["webassembly", "plain"] as const)("csd in %s", (engine) => {
+  it.each(["float64", "float32"] as const)(
+    "has its lanes apart from a bad one: %s",
+    (precision) => {
+      const shape = { precision, shOrder: 8, volumes: 64, vertices: 181, voxels: 2 };
+      const design = createCsdDesign(randomParameters(shape), engine);
+      const { allMoments, sums, places } = design.arrays;
+      const stage = design[precision] ?? design.float64;
+      const { normal, woven, z, factor, inverse, x } = stage.arrays;
+      const pitch = allMoments.byteLength;
+      const solve = () => {
+        const all = Array.from(
+          { length: stage.lanes },
+          (_, lane) => sums.byteOffset + lane * pitch,
+        );
+        stage.weave(all, design.momentLength);
+        const matrix = [normal.byteOffset, places.byteOffset, woven.byteOffset] as const;
+        const out = [factor.byteOffset, inverse.byteOffset, x.byteOffset] as const;
+        const good = stage.factorize(...matrix, design.tiles, z.byteOffset, ...out);
+        stage.solve(out[0], out[1], design.tiles, out[2]);
+        const others = Array.from(stage.x).filter((_, i) => i % stage.lanes > 0);
+        return { good, others };
+      };
+      for (let lane = 0; lane < stage.lanes; lane++) sums.set(allMoments, lane * allMoments.length);
+      stage.z.forEach((_, i) => {
+        stage.z[i] = random() - 0.5;
+      });
+      const all = solve();
+      expect(all.good).toBe(2 ** stage.lanes - 1);
+      for (const bad of [-1e6, Number.NaN, Number.NEGATIVE_INFINITY]) {
+        sums.fill(bad, 0, design.momentCount);
+        expect(solve()).toEqual({ good: all.good - 1, others: all.others });
       }
-    }
-  },
-);
+    },
+  );
+});
 
 it("the shapes' voxels end in all ways that there are", () => {
   const seen = new Set<number>();

@@ -2,25 +2,16 @@
 import { VoxelStatus } from "../model.ts";
 import type { CsdDesign } from "./csdDesign.ts";
 import type { CsdParameters } from "./csdParameters.ts";
+import type { CsdVoxel } from "./csdVoxel.ts";
 
 /**
- * A voxel's start; the z of its samples stands at the beginning of the design's `started`, its too small
- * directions in `below` and the rest in `others`.
- */
-export interface CsdStart {
-  /** The amplitude below which a direction is too small. */
-  threshold: number;
-  /** How many directions are. */
-  activeCount: number;
-}
-
-/**
- * Starts with the samples of the row from `at` on. Returns the status of a voxel that needs no iteration:
+ * Starts with the samples of the row from `at` on: leaves z in the design's `started`, and lists the
+ * directions that are too small in `below`, the others in `others`. Returns the status of a voxel that needs no iteration:
  * `fitted` where no direction is too small, the coefficients then being the design's unconstrained ones.
  */
 export function startVoxel(
   design: CsdDesign,
-  start: CsdStart,
+  voxel: CsdVoxel,
   signals: Float32Array | Float64Array,
   at: number,
   parameters: CsdParameters,
@@ -30,13 +21,13 @@ export function startVoxel(
   if (!design.solvable) return VoxelStatus.singular;
   startWith(design, design.lowBlocks);
   const { arrays, low, count } = design;
-  start.threshold = design.thresholdScale * arrays.started[count];
-  if (start.threshold - start.threshold !== 0) return VoxelStatus.notFinite;
-  findSmall(design, start, low);
-  if (start.activeCount > 0) return undefined;
+  voxel.threshold = design.thresholdScale * arrays.started[count];
+  if (voxel.threshold - voxel.threshold !== 0) return VoxelStatus.notFinite;
+  findSmall(design, voxel, low);
+  if (voxel.activeCount > 0) return undefined;
   startWith(design, design.startBlocks);
-  findSmall(design, start, count);
-  return start.activeCount > 0 ? undefined : VoxelStatus.fitted;
+  findSmall(design, voxel, count);
+  return voxel.activeCount > 0 ? undefined : VoxelStatus.fitted;
 }
 
 /** z and the unconstrained harmonics of the samples, as far as the blocks reach. */
@@ -71,12 +62,12 @@ function readSamples(
 }
 
 /** Notes the directions in which the first `columns` unconstrained harmonics are too small. */
-function findSmall(design: CsdDesign, start: CsdStart, columns: number): void {
+function findSmall(design: CsdDesign, voxel: CsdVoxel, columns: number): void {
   const { functions, arrays, rowBlocks, count, vertices } = design;
   const { harmonicRows, started, amplitudes } = arrays;
   const harmonics = started.byteOffset + count * started.BYTES_PER_ELEMENT;
   const [from, to] = [harmonicRows.byteOffset, amplitudes.byteOffset];
   functions.csdMultiply(from, rowBlocks, count, columns, harmonics, to);
   const [below, others] = [arrays.below.byteOffset, arrays.others.byteOffset];
-  start.activeCount = functions.csdListBelow(to, vertices, start.threshold, below, others);
+  voxel.activeCount = functions.csdListBelow(to, vertices, voxel.threshold, below, others);
 }

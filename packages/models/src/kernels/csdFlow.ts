@@ -1,0 +1,135 @@
+/**
+ * The way of the voxels through the lanes. In float64 they start, iterate and are done. In float32 they
+ * iterate four at a time until their directions stay the same, or float32 does not get on; the last step
+ * they take again in float64, and go on there if it finds other directions. So the answer is that of
+ * float64, to the bit, wherever both came to the same directions.
+ */
+import type { CsdDesign } from "./csdDesign.ts";
+import {
+  type CsdLanes,
+  countTaken,
+  createLanes,
+  enterLane,
+  leaveBefore,
+  stepLanes,
+} from "./csdLanes.ts";
+import { powerOfTwo } from "./csdMatrices.ts";
+import { beginVoxel, type CsdVoxel, createVoxels } from "./csdVoxel.ts";
+
+export interface CsdVoxels {
+  readonly count: number;
+  /** Starts a voxel: true where it must iterate, its directions being listed in the design; else it is done. */
+  start(voxel: CsdVoxel): boolean;
+  /** The voxel is done; its coefficients are those of the lane of the float64 stage. */
+  finish(voxel: CsdVoxel, lane: number, status: number): void;
+}
+
+export class CsdFlow {
+  readonly #design: CsdDesign;
+  readonly #float64: CsdLanes;
+  readonly #float32: CsdLanes | undefined;
+  readonly #all: readonly CsdVoxel[];
+  #free: CsdVoxel[] = [];
+  /** Voxels that wait for a lane in float64. */
+  #waiting: CsdVoxel[] = [];
+  #next = 0;
+
+  constructor(design: CsdDesign) {
+    this.#design = design;
+    this.#float64 = createLanes(design, design.float64);
+    this.#float32 = design.float32 && createLanes(design, design.float32);
+    this.#all = createVoxels(design);
+  }
+
+  run(voxels: CsdVoxels): void {
+    // A call that threw left voxels behind.
+    this.#free = this.#all.slice();
+    this.#waiting = [];
+    this.#next = 0;
+    this.#float64.voxels.fill(undefined);
+    this.#float32?.voxels.fill(undefined);
+    if (this.#float32 === undefined) this.#runPlain(voxels);
+    else this.#runBoth(this.#float32, voxels);
+  }
+
+  #runPlain(voxels: CsdVoxels): void {
+    const lanes = this.#float64;
+    const finish = this.#finisher(voxels);
+    for (;;) {
+      for (let lane = 0; lane < lanes.voxels.length; lane++) {
+        if (lanes.voxels[lane] !== undefined) continue;
+        const voxel = this.#startNext(voxels);
+        if (voxel === undefined) break;
+        enterLane(this.#design, lanes, lane, voxel, 1);
+      }
+      if (countTaken(lanes) === 0) return;
+      stepLanes(this.#design, lanes, finish);
+    }
+  }
+
+  #runBoth(fast: CsdLanes, voxels: CsdVoxels): void {
+    const design = this.#design;
+    const slow = this.#float64;
+    const finish = this.#finisher(voxels);
+    const handOver = (voxel: CsdVoxel, lane: number) => {
+      leaveBefore(fast, lane, voxel);
+      this.#waiting.push(voxel);
+    };
+    for (;;) {
+      for (let lane = 0; lane < fast.voxels.length; lane++) {
+        if (fast.voxels[lane] === undefined) this.#enterFast(fast, lane, voxels);
+      }
+      if (countTaken(fast) > 0) stepLanes(design, fast, handOver);
+      // As long as others come, only with all lanes taken.
+      const isLast = countTaken(fast) === 0 && this.#next >= voxels.count;
+      const least = isLast ? 1 : slow.voxels.length;
+      while (this.#waiting.length + countTaken(slow) >= least) {
+        for (let lane = 0; lane < slow.voxels.length && this.#waiting.length > 0; lane++) {
+          if (slow.voxels[lane] !== undefined) continue;
+          const voxel = this.#waiting.shift() as CsdVoxel;
+          enterLane(design, slow, lane, voxel, 1);
+        }
+        stepLanes(design, slow, finish);
+      }
+      if (isLast) return;
+    }
+  }
+
+  /** Fills a lane of float32; numbers that have no place there go to float64 at once. */
+  #enterFast(fast: CsdLanes, lane: number, voxels: CsdVoxels): void {
+    const design = this.#design;
+    for (;;) {
+      const voxel = this.#startNext(voxels);
+      if (voxel === undefined) return;
+      let greatest = 0;
+      for (let n = 0; n < design.count; n++) greatest = Math.max(greatest, Math.abs(voxel.z[n]));
+      const scale = 1 / powerOfTwo(greatest);
+      if (greatest * scale >= 1 && greatest * scale < 2) {
+        enterLane(design, fast, lane, voxel, scale);
+        return;
+      }
+      this.#waiting.push(voxel);
+    }
+  }
+
+  /** The next voxel that must iterate, with its moments; none where there is no more, or no room. */
+  #startNext(voxels: CsdVoxels): CsdVoxel | undefined {
+    const voxel = this.#free.at(-1);
+    if (voxel === undefined) return undefined;
+    while (this.#next < voxels.count) {
+      voxel.index = this.#next++;
+      if (!voxels.start(voxel)) continue;
+      this.#free.pop();
+      beginVoxel(this.#design, voxel);
+      return voxel;
+    }
+    return undefined;
+  }
+
+  #finisher(voxels: CsdVoxels) {
+    return (voxel: CsdVoxel, lane: number, status: number) => {
+      voxels.finish(voxel, lane, status);
+      this.#free.push(voxel);
+    };
+  }
+}
