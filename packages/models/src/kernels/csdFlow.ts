@@ -1,8 +1,8 @@
 /**
  * The way of the voxels through the lanes. In float64 they start, iterate and are done. In float32 they
- * iterate four at a time until their directions stay the same, or float32 does not get on; the last step
- * they take again in float64, and go on there if it finds other directions. So the answer is that of
- * float64, to the bit, wherever both came to the same directions.
+ * iterate four at a time; where their directions stay the same, float32 does not get on, or rounding could
+ * decide, they take the step again in float64 and come back if it was not the last. So the answer is that
+ * of float64, to the bit, wherever both came to the same directions.
  */
 import type { CsdDesign } from "./csdDesign.ts";
 import {
@@ -10,8 +10,9 @@ import {
   countTaken,
   createLanes,
   enterLane,
-  leaveBefore,
+  keepActive,
   stepLanes,
+  undoStep,
 } from "./csdLanes.ts";
 import { powerOfTwo } from "./csdMatrices.ts";
 import { beginVoxel, type CsdVoxel, createVoxels } from "./csdVoxel.ts";
@@ -32,6 +33,8 @@ export class CsdFlow {
   #free: CsdVoxel[] = [];
   /** Voxels that wait for a lane in float64. */
   #waiting: CsdVoxel[] = [];
+  /** Voxels that come back to float32. */
+  #returning: CsdVoxel[] = [];
   #next = 0;
 
   constructor(design: CsdDesign) {
@@ -45,6 +48,7 @@ export class CsdFlow {
     // A call that threw left voxels behind.
     this.#free = this.#all.slice();
     this.#waiting = [];
+    this.#returning = [];
     this.#next = 0;
     this.#float64.voxels.fill(undefined);
     this.#float32?.voxels.fill(undefined);
@@ -71,8 +75,14 @@ export class CsdFlow {
     const design = this.#design;
     const slow = this.#float64;
     const finish = this.#finisher(voxels);
+    const leave = (voxel: CsdVoxel, lane: number, status: number | undefined) => {
+      if (status !== undefined) return finish(voxel, lane, status);
+      keepActive(slow, lane, voxel);
+      this.#returning.push(voxel);
+    };
     const handOver = (voxel: CsdVoxel, lane: number) => {
-      leaveBefore(fast, lane, voxel);
+      keepActive(fast, lane, voxel);
+      undoStep(voxel);
       this.#waiting.push(voxel);
     };
     for (;;) {
@@ -83,15 +93,14 @@ export class CsdFlow {
       // As long as others come, only with all lanes taken.
       const isLast = countTaken(fast) === 0 && this.#next >= voxels.count;
       const least = isLast ? 1 : slow.voxels.length;
-      while (this.#waiting.length + countTaken(slow) >= least) {
+      while (this.#waiting.length >= least) {
         for (let lane = 0; lane < slow.voxels.length && this.#waiting.length > 0; lane++) {
-          if (slow.voxels[lane] !== undefined) continue;
           const voxel = this.#waiting.shift() as CsdVoxel;
           enterLane(design, slow, lane, voxel, 1);
         }
-        stepLanes(design, slow, finish);
+        stepLanes(design, slow, leave, true);
       }
-      if (isLast) return;
+      if (isLast && this.#returning.length === 0) return;
     }
   }
 
@@ -99,7 +108,7 @@ export class CsdFlow {
   #enterFast(fast: CsdLanes, lane: number, voxels: CsdVoxels): void {
     const design = this.#design;
     for (;;) {
-      const voxel = this.#startNext(voxels);
+      const voxel = this.#returning.shift() ?? this.#startNext(voxels);
       if (voxel === undefined) return;
       let greatest = 0;
       for (let n = 0; n < design.count; n++) greatest = Math.max(greatest, Math.abs(voxel.z[n]));
@@ -127,7 +136,8 @@ export class CsdFlow {
   }
 
   #finisher(voxels: CsdVoxels) {
-    return (voxel: CsdVoxel, lane: number, status: number) => {
+    return (voxel: CsdVoxel, lane: number, status: number | undefined) => {
+      if (status === undefined) return;
       voxels.finish(voxel, lane, status);
       this.#free.push(voxel);
     };
