@@ -1,6 +1,6 @@
 /** What is measured: a model with its options, on a scan. */
 import { csd, type Dwi, type DwiModel, dti, freeWater } from "@fascicle/models";
-import { type BenchScheme, phantomScan } from "./benchScan.ts";
+import type { BenchScheme } from "./benchScan.ts";
 
 export const benchModels = ["csd", "freewater", "dti"] as const;
 export type BenchModel = (typeof benchModels)[number];
@@ -15,6 +15,8 @@ export interface ModelChoice {
   readonly method?: "nls" | "wls";
   /** For csd: eigenvalues in mm²/s and b0 signal; by default estimated from the scan. */
   readonly response?: readonly [number, number, number, number];
+  /** For csd: of the arithmetic. */
+  readonly precision?: "float32";
   /** For csd: the share of the mean amplitude below which amplitudes are pushed to 0. */
   readonly tau?: number;
 }
@@ -36,18 +38,18 @@ const directions64 = { scheme: "64dir", tissue: "white" } as const;
 const twoShells = { scheme: "2shell" } as const;
 const hcp = { scheme: "hcp" } as const;
 
+const csdCase = { model: "csd", response: phantomResponse, voxels: 4000 } as const;
+const at3000 = {
+  data: "white matter, 64 directions at b=3000",
+  scheme: { ...directions64, largestB: 3000 },
+} as const;
+const at1000 = { data: "white matter, 64 directions at b=1000", scheme: directions64 } as const;
+
 export const phantomCases: readonly KernelCase[] = [
-  {
-    ...{ model: "csd", response: phantomResponse, voxels: 4000 },
-    ...{
-      data: "white matter, 64 directions at b=3000",
-      scheme: { ...directions64, largestB: 3000 },
-    },
-  },
-  {
-    ...{ model: "csd", response: phantomResponse, voxels: 4000 },
-    ...{ data: "white matter, 64 directions at b=1000", scheme: directions64 },
-  },
+  { ...csdCase, ...at3000 },
+  { ...csdCase, ...at3000, precision: "float32" },
+  { ...csdCase, ...at1000 },
+  { ...csdCase, ...at1000, precision: "float32" },
   {
     ...{ model: "freewater", method: "nls", voxels: 600 },
     ...{ data: "head, HCP scheme, 288 volumes", scheme: hcp },
@@ -73,6 +75,7 @@ export const phantomCases: readonly KernelCase[] = [
 /** The same models on a scan of the user's. */
 export const scanCases = (data: string): readonly KernelCase[] => [
   { model: "csd", data, voxels: 4000 },
+  { model: "csd", precision: "float32", data, voxels: 4000 },
   { model: "freewater", method: "nls", data, voxels: 1000 },
   { model: "freewater", method: "wls", data, voxels: 1000 },
   { model: "dti", method: "wls", data, voxels: 4000 },
@@ -80,13 +83,14 @@ export const scanCases = (data: string): readonly KernelCase[] => [
 
 /** Throws `InputError` where the model cannot be fitted to that scan. */
 export function bindModel(dwi: Dwi, choice: ModelChoice): DwiModel {
-  const { model, method, response, tau } = choice;
+  const { model, method, response, tau, precision } = choice;
   switch (model) {
     case "csd":
       return csd(dwi, {
         shOrder: benchShOrder,
         response: response ?? "auto",
         ...(tau === undefined ? {} : { tau }),
+        ...(precision === undefined ? {} : { precision }),
       });
     case "freewater":
       return freeWater(dwi, { method: method ?? "nls" });
@@ -95,11 +99,8 @@ export function bindModel(dwi: Dwi, choice: ModelChoice): DwiModel {
   }
 }
 
-/** The phantom's scan of a case. */
-export const scanOfCase = ({ scheme }: { scheme: BenchScheme }, voxels: number) =>
-  phantomScan(voxels, scheme);
-
-/** `csd, order 8`, `freewater, nls`. */
-export function nameOfCase({ model, method }: ModelChoice): string {
-  return model === "csd" ? `csd, order ${benchShOrder}` : `${model}, ${method}`;
+/** `csd, order 8`, `csd, order 8, float32`, `freewater, nls`. */
+export function nameOfCase({ model, method, precision }: ModelChoice): string {
+  const name = model === "csd" ? `csd, order ${benchShOrder}` : `${model}, ${method}`;
+  return precision === undefined ? name : `${name}, ${precision}`;
 }
