@@ -36,8 +36,8 @@ const keyTop = 302;
 const keyRow = 17;
 
 const colours: Readonly<Record<SeriesKind, readonly string[]>> = {
-  ours: ["#5aa0cf", "#0b4a7a", "#2f7d4f", "#123524", "#5b4a9c", "#2a1f5c", "#333333", "#000000"],
-  peer: ["#c0568f", "#8c1d5c", "#5e0f3c"],
+  ours: ["#0b4a7a", "#5aa0cf", "#2f7d4f", "#123524", "#5b4a9c", "#2a1f5c", "#333333", "#000000"],
+  peer: ["#8c1d5c", "#c0568f", "#5e0f3c"],
   published: ["#b9762f"],
 };
 const strokes: Readonly<Record<SeriesKind, string>> = {

@@ -160,7 +160,8 @@ const kindOf = (engine: SeriesSummary["engine"]) => (engine === "dipy-ray" ? "pe
 function lineOf(summary: ModelSummary, { engine, workers }: SeriesSummary) {
   const kind = kindOf(engine);
   const alike = summary.series.filter((other) => kindOf(other.engine) === kind);
-  const index = alike.findIndex((other) => other.workers === workers);
+  // The most workers come first: theirs is the darkest line.
+  const index = alike.filter((other) => other.workers > workers).length;
   const count = `${workers} ${workers === 1 ? "worker" : "workers"}`;
   const label = kind === "ours" ? `here: ${count}` : `here: DIPY on Ray, ${count}`;
   return { kind, index, label, mark: kind === "ours" ? `${workers}` : `Ray ${workers}` } as const;
