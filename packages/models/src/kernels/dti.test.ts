@@ -149,6 +149,13 @@ describe("dti kernel", () => {
     expect(fitted.fa[4]).not.toBe(alone.fa[0]);
   });
 
+  it("gives no fit whose numbers are out of range", () => {
+    const odd = dwi.data.slice(0, 2 * width);
+    odd[width + 5] = 1e300;
+    const fitted = fit(parameters(), odd);
+    for (const [name] of DTI_OUTPUTS) expect(fitted[name].every(Number.isFinite)).toBe(true);
+  });
+
   it("calls a voxel singular whose weights leave fewer than seven equations", () => {
     const signals = new Float64Array(width).fill(1e-300);
     signals.fill(1e300, 0, 3);

@@ -98,7 +98,9 @@ function createTensorFitter(parameters: DtiParameters, engine?: KernelEngine): T
     eigen3(solution, values, vectors);
     for (let k = 0; k < 3; k++)
       values[k] = Math.max(values[k] * design.unit, design.minDiffusivity);
-    return VoxelStatus.fitted;
+    // One signal far from all others bends the fit until its S0 leaves the range of float64: that is no fit.
+    const isFinite = Number.isFinite(values[0] + values[1] + values[2] + exp(solution[6]));
+    return isFinite ? VoxelStatus.fitted : VoxelStatus.notFinite;
   }
   return { values, vectors, solution, fit };
 }

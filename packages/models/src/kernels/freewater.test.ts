@@ -280,6 +280,24 @@ describe("free-water kernel in odd voxels", () => {
     });
   }
 
+  it("owes nothing to the voxel before where numbers are too large for their sums", () => {
+    for (const method of ["nls", "wls"] as const) {
+      const odd = data.slice(0, 40 * width);
+      // From numbers that fit as ever to those whose squares are too large.
+      for (let v = 0; v < 40; v += 2) {
+        const scale = 10 ** (147 + v / 8);
+        for (let i = v * width; i < (v + 1) * width; i++) odd[i] *= scale;
+      }
+      const whole = fit({ ...settings, method }, odd);
+      const alone = fit({ ...settings, method }, odd, [1]);
+      for (const [field] of FREE_WATER_OUTPUTS) {
+        expect(whole[field]).toEqual(alone[field]);
+        expect(whole[field].every(Number.isFinite)).toBe(true);
+      }
+      expect(new Set(whole.status)).toContain(VoxelStatus.notFinite);
+    }
+  });
+
   it("is singular where too few samples have signal", () => {
     const fitted = fitChanged((s) => s.fill(0, b0Count));
     expectNothing(fitted, VoxelStatus.singular);

@@ -103,6 +103,8 @@ function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): F
     if (state === SampleState.notFinite) giveUp(voxel, VoxelStatus.notFinite);
     else if (state === SampleState.noSignal) giveUp(voxel, VoxelStatus.noSignal);
     else fitUsable();
+    // Sums of signals beyond about 1e150 leave the range of float64: that is no fit.
+    if (!isFinite(voxel)) giveUp(voxel, VoxelStatus.notFinite);
   }
 
   function fitUsable(): void {
@@ -122,8 +124,8 @@ function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): F
 
   function fitTissue(s0: number): void {
     if (parameters.method === "wls") {
-      grid.run(s0, parameters.gridRounds);
-      takeGrid(voxel, grid, design.unit);
+      if (grid.run(s0, parameters.gridRounds)) takeGrid(voxel, grid, design.unit);
+      else giveUp(voxel, VoxelStatus.notFinite);
       return;
     }
     // The search finds the same optimum from almost anywhere, but for where water or noise prevails: there may be
@@ -132,7 +134,10 @@ function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): F
     search.run(grid.tensor, s0);
     takeSearch(voxel, search, design.unit);
     if (search.f < WATER_PREVAILS && search.noise < NOISE_PREVAILS) return;
-    grid.run(s0, parameters.gridRounds);
+    if (!grid.run(s0, parameters.gridRounds)) {
+      giveUp(voxel, VoxelStatus.notFinite);
+      return;
+    }
     if (grid.f >= 0.99) {
       voxel.evaluations = 0;
       takeGrid(voxel, grid, design.unit);
@@ -168,6 +173,10 @@ function takeGrid(voxel: Voxel, grid: FreeWaterGrid, unit: number): void {
 function decompose(voxel: Voxel, unit: number): void {
   eigen3(voxel.tensor, voxel.values, voxel.vectors);
   for (let k = 0; k < 3; k++) voxel.values[k] = Math.max(voxel.values[k] * unit, 0);
+}
+
+function isFinite({ values, f, s0 }: Voxel): boolean {
+  return Number.isFinite(values[0] + values[1] + values[2] + f + s0);
 }
 
 function giveUp(voxel: Voxel, status: number): void {

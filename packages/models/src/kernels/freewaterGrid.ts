@@ -29,9 +29,10 @@ export interface FreeWaterGrid {
   fitTissue(s0: number): void;
   /**
    * Finds the best f: that of nine from 0.1 to 0.9, then of nineteen around it in steps of 0.01, and so on, in so
-   * many rounds. As many of them are tried as it takes to know where the cost is least.
+   * many rounds. As many of them are tried as it takes to know where the cost is least. False where no f has a
+   * finite cost: numbers are too large for their sums.
    */
-  run(s0: number, rounds: number): void;
+  run(s0: number, rounds: number): boolean;
 }
 
 /** A grid over the memory's samples, which the caller fills anew for each voxel. */
@@ -91,11 +92,12 @@ export function createFreeWaterGrid(design: TensorDesign, memory: FreeWaterMemor
     return Math.max(product / square, 0);
   }
 
-  function run(s0: number, rounds: number): void {
+  function run(s0: number, rounds: number): boolean {
     state.voxelS0 = s0;
     state.bestCost = Number.POSITIVE_INFINITY;
     const smoothTo = amountWithoutJumps() / s0;
     tryCoarsely(smoothTo);
+    if (state.bestCost === Number.POSITIVE_INFINITY) return false;
     for (let round = 1, step = 0.1; round < rounds; round++) {
       if (self.f + step < smoothTo) {
         tryFinely(step, rounds - round);
@@ -110,6 +112,7 @@ export function createFreeWaterGrid(design: TensorDesign, memory: FreeWaterMemor
     for (let k = 0; k < 6; k++) self.tensor[k] = best[k];
     // The logarithm was taken of (1-f) S0 exp(...), so its constant holds ln (1-f) as well.
     self.s0 = exp(best[6]) / (1 - self.f);
+    return true;
   }
 
   /** The amount of water below which no sample's rest is lifted: up to there the cost has no jumps. */
