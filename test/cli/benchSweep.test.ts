@@ -62,6 +62,8 @@ describe("runtime bench sweep", () => {
     const kept = home.file("kept", "deep");
     const running = home.start([...sweep, ...few, "--runs", "1000", "--out", kept]);
     while (!existsSync(`${kept}/sweep.csv`) || rowsOf(kept).length < 3) await sleep(5);
+    const untilThen = JSON.parse(readFileSync(`${kept}/sweep.json`, "utf8"));
+    expect(untilThen.runs.length).toBeGreaterThan(0);
     running.signal("SIGINT");
     const ended = await running.ended;
     expect(ended.code).toBe(130);

@@ -108,8 +108,7 @@ async function run(options: SweepOptions, bar: ProgressBar, signal: AbortSignal)
   const { out, json } = options;
   if (options.pageOnly) {
     const record = await readSweep(out);
-    const files = await SweepFiles.open(out, record.runs);
-    await files.writePage(record);
+    await SweepFiles.at(out).writePage(record);
     process.stdout.write(`page    ${out}/${sweepFiles.page}\n`);
     return;
   }

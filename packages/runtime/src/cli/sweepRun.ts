@@ -71,7 +71,7 @@ export async function measureSweep(request: SweepRequest): Promise<SweepRecord> 
         bar.show(progressText(point, round - done, request.runs, secondsLeft), share),
       onRun: async (run) => {
         record.runs.push(run);
-        await files!.add(run);
+        await files!.add(stamped(record));
       },
       onRoundEnd: () => files!.write(stamped(record)),
     });

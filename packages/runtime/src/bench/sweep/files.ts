@@ -46,6 +46,11 @@ export class SweepFiles {
     this.#made = made;
   }
 
+  /** Those of an earlier sweep, as they are. */
+  static at(directory: string): SweepFiles {
+    return new SweepFiles(directory, undefined);
+  }
+
   /** Begins the table with these runs; what an earlier sweep left in the directory goes. */
   static async open(directory: string, runs: readonly SweepRun[]): Promise<SweepFiles> {
     const made = await mkdir(directory, { recursive: true });
@@ -55,15 +60,20 @@ export class SweepFiles {
     return files;
   }
 
-  /** One more run: on disk before the next begins. */
-  async add(run: SweepRun): Promise<void> {
-    await appendFile(join(this.#directory, sweepFiles.csv), `${row(run)}\n`);
+  /** The last run of the record: on disk before the next begins. */
+  async add(record: SweepRecord): Promise<void> {
+    await appendFile(join(this.#directory, sweepFiles.csv), `${row(record.runs.at(-1)!)}\n`);
+    await this.#writeRecord(record);
   }
 
   /** The record with its summary, the page and the picture. */
   async write(record: SweepRecord): Promise<void> {
-    await this.#write(sweepFiles.json, `${JSON.stringify(withSummary(record), undefined, 1)}\n`);
+    await this.#writeRecord(record);
     await this.writePage(record);
+  }
+
+  async #writeRecord(record: SweepRecord): Promise<void> {
+    await this.#write(sweepFiles.json, `${JSON.stringify(withSummary(record), undefined, 1)}\n`);
   }
 
   async writePage(record: SweepRecord): Promise<void> {
