@@ -99,8 +99,8 @@ function createTensorFitter(parameters: DtiParameters, engine?: KernelEngine): T
     for (let k = 0; k < 3; k++)
       values[k] = Math.max(values[k] * design.unit, design.minDiffusivity);
     // One signal far from all others bends the fit until its S0 leaves the range of float64: that is no fit.
-    const isFinite = Number.isFinite(values[0] + values[1] + values[2] + exp(solution[6]));
-    return isFinite ? VoxelStatus.fitted : VoxelStatus.notFinite;
+    const isInRange = Number.isFinite(values[0] + values[1] + values[2] + exp(solution[6]));
+    return isInRange ? VoxelStatus.fitted : VoxelStatus.notFinite;
   }
   return { values, vectors, solution, fit };
 }

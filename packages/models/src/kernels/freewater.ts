@@ -104,7 +104,7 @@ function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): F
     else if (state === SampleState.noSignal) giveUp(voxel, VoxelStatus.noSignal);
     else fitUsable();
     // Sums of signals beyond about 1e150 leave the range of float64: that is no fit.
-    if (!isFinite(voxel)) giveUp(voxel, VoxelStatus.notFinite);
+    if (!isInRange(voxel)) giveUp(voxel, VoxelStatus.notFinite);
   }
 
   function fitUsable(): void {
@@ -175,7 +175,7 @@ function decompose(voxel: Voxel, unit: number): void {
   for (let k = 0; k < 3; k++) voxel.values[k] = Math.max(voxel.values[k] * unit, 0);
 }
 
-function isFinite({ values, f, s0 }: Voxel): boolean {
+function isInRange({ values, f, s0 }: Voxel): boolean {
   return Number.isFinite(values[0] + values[1] + values[2] + f + s0);
 }
 
