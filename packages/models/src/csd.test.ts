@@ -196,6 +196,8 @@ describe("csd", () => {
     [{ lambda: -1 }, /lambda is -1/],
     [{ tau: Number.NaN }, /tau is NaN/],
     [{ iterations: 0 }, /whole number from 1 to 65535/],
+    [{ precision: "float16" as "float32" }, /give float64 or float32/],
+    [{ precision: "float32", shOrder: 10 } as const, /too coarse for order 10/],
     [{ iterations: 1.5 }, /whole number from 1 to 65535/],
     [{ shell: -5 }, /The shell is "-5"/],
     [{ shell: 4000 }, /choose one of b = 994 \(64 volumes\)/],

@@ -48,7 +48,8 @@ export interface CsdOptions {
   readonly iterations?: number;
   /**
    * Arithmetic of the iterations. With `float32` (orders up to 8) they run in float32, and in float64
-   * wherever that could decide otherwise: faster, with the answers of float64. Default `float64`.
+   * wherever rounding could decide otherwise, or all of them where lambda and tau make float32 too coarse:
+   * faster, with the answers of float64. Default `float64`.
    */
   readonly precision?: CsdPrecision;
 }

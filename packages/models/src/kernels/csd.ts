@@ -24,7 +24,7 @@ export function createCsdKernel(parameters: CsdParameters): VoxelKernel {
 /** The kernel that works in the memory of a design. */
 export function kernelOf(parameters: CsdParameters, design: CsdDesign): VoxelKernel {
   const { width, shOrder, shBasis } = parameters;
-  const flow = new CsdFlow(design);
+  const flow = new CsdFlow(design, parameters);
   const places =
     shBasis === "mrtrix3"
       ? mrtrixPlaces(shOrder)

@@ -15,7 +15,12 @@ import {
   undoStep,
 } from "./csdLanes.ts";
 import { powerOfTwo } from "./csdMatrices.ts";
+import type { CsdParameters } from "./csdParameters.ts";
+import { probeFloat32 } from "./csdProbe.ts";
 import { beginVoxel, type CsdVoxel, createVoxels } from "./csdVoxel.ts";
+
+/** Where float32 is off by more than this share of the threshold, it is not used. */
+const GREATEST_ERROR = 0.01;
 
 export interface CsdVoxels {
   readonly count: number;
@@ -37,11 +42,14 @@ export class CsdFlow {
   #returning: CsdVoxel[] = [];
   #next = 0;
 
-  constructor(design: CsdDesign) {
+  constructor(design: CsdDesign, { directions }: CsdParameters) {
     this.#design = design;
     this.#float64 = createLanes(design, design.float64);
-    this.#float32 = design.float32 && createLanes(design, design.float32);
     this.#all = createVoxels(design);
+    const float32 = design.float32 && createLanes(design, design.float32);
+    if (float32 === undefined) return;
+    const error = probeFloat32(design, float32, this.#float64, this.#all[0], directions);
+    if (error <= GREATEST_ERROR) this.#float32 = float32;
   }
 
   run(voxels: CsdVoxels): void {

@@ -129,7 +129,7 @@ function statusOf(voxel: CsdVoxel, good: number, near: number, most: number): nu
 }
 
 /** The coefficients and too small directions of all lanes by their moments; a bit for each lane that has a solution, and for each that is near its threshold. */
-function solveLanes(design: CsdDesign, { stage, sums }: CsdLanes) {
+export function solveLanes(design: CsdDesign, { stage, sums }: CsdLanes) {
   const { tiles, count } = design;
   const places = design.arrays.places.byteOffset;
   const { normal, woven, z, rows, thresholds, small } = stage.arrays;

@@ -17,7 +17,11 @@ export function startVoxel(
   parameters: CsdParameters,
 ): number | undefined {
   const status = readSamples(signals, at, parameters, design.arrays.signal);
-  if (status !== VoxelStatus.fitted) return status;
+  return status === VoxelStatus.fitted ? startSamples(design, voxel) : status;
+}
+
+/** Starts with the samples in the design's `signal`. */
+export function startSamples(design: CsdDesign, voxel: CsdVoxel): number | undefined {
   if (!design.solvable) return VoxelStatus.singular;
   startWith(design, design.lowBlocks);
   const { arrays, low, count } = design;
