@@ -43,6 +43,8 @@ interface Voxel {
   f: number;
   s0: number;
   evaluations: number;
+  /** What the search has left of the signal, over the square of the mean b0 signal. */
+  cost: number;
   status: number;
 }
 
@@ -94,6 +96,7 @@ function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): F
     f: 0,
     s0: 0,
     evaluations: 0,
+    cost: 0,
     status: VoxelStatus.fitted,
   };
 
@@ -129,7 +132,7 @@ function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): F
       return;
     }
     // The search finds the same optimum from almost anywhere, but for where water or noise prevails: there may be
-    // a second valley, and there is no search at all from 0.99 on the grid on. Such voxels take the grid as well.
+    // other valleys, and there is no search at all from 0.99 on the grid on. Such voxels take the grid as well.
     grid.fitTissue(s0);
     search.run(grid.tensor, s0);
     takeSearch(voxel, search, design.unit);
@@ -143,10 +146,16 @@ function createFitter(parameters: FreeWaterParameters, engine?: KernelEngine): F
       takeGrid(voxel, grid, design.unit);
       return;
     }
-    const { evaluations, cost } = search;
-    search.run(grid.tensor, s0);
-    if (search.cost < cost) takeSearch(voxel, search, design.unit);
-    voxel.evaluations = evaluations + search.evaluations;
+    searchFrom(grid.tensor, s0);
+    searchFrom(search.typical, s0);
+  }
+
+  /** One more search: of valleys the deepest is the answer. */
+  function searchFrom(tensor: Float64Array, s0: number): void {
+    const before = voxel.evaluations;
+    search.run(tensor, s0);
+    if (search.cost < voxel.cost) takeSearch(voxel, search, design.unit);
+    voxel.evaluations = before + search.evaluations;
   }
 
   return { voxel, fit };
@@ -157,6 +166,7 @@ function takeSearch(voxel: Voxel, search: FreeWaterSearch, unit: number): void {
   voxel.f = search.f;
   voxel.s0 = search.s0;
   voxel.evaluations = search.evaluations;
+  voxel.cost = search.cost;
   voxel.status = search.converged ? VoxelStatus.fitted : VoxelStatus.notConverged;
   decompose(voxel, unit);
 }

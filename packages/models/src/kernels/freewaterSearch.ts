@@ -8,7 +8,7 @@ import { createMinimiser, type LeastSquaresProblem, type Limits } from "./levenb
 import { spreadProducts, type TensorDesign } from "./tensor.ts";
 
 const UNKNOWNS = 6;
-/** Mean diffusivity of tissue, mm²/s: a start where there is no better one. */
+/** Mean diffusivity of tissue, mm²/s. */
 const TISSUE_DIFFUSIVITY = 0.8e-3;
 
 export interface FreeWaterSearch {
@@ -22,6 +22,8 @@ export interface FreeWaterSearch {
   cost: number;
   /** What share of the signal's sum of squares that is. */
   noise: number;
+  /** The scaled tensor of isotropic tissue: a start where there is no better one. */
+  readonly typical: Float64Array;
   /** Starts from a scaled tensor; takes the mean b0 signal for a unit. */
   run(tensor: Float64Array, s0: number): void;
 }
@@ -88,6 +90,7 @@ export function createFreeWaterSearch(
     evaluations: 0,
     cost: 0,
     noise: 0,
+    typical,
     run,
   };
   return self;
