@@ -38,7 +38,7 @@ const directions64 = { scheme: "64dir", tissue: "white" } as const;
 const twoShells = { scheme: "2shell" } as const;
 const hcp = { scheme: "hcp" } as const;
 
-const csdCase = { model: "csd", response: phantomResponse, voxels: 4000 } as const;
+const csdCase = { model: "csd", response: phantomResponse, voxels: 2000 } as const;
 const at3000 = {
   data: "white matter, 64 directions at b=3000",
   scheme: { ...directions64, largestB: 3000 },
@@ -74,8 +74,8 @@ export const phantomCases: readonly KernelCase[] = [
 
 /** The same models on a scan of the user's. */
 export const scanCases = (data: string): readonly KernelCase[] => [
-  { model: "csd", data, voxels: 4000 },
-  { model: "csd", precision: "float32", data, voxels: 4000 },
+  { model: "csd", data, voxels: 2000 },
+  { model: "csd", precision: "float32", data, voxels: 2000 },
   { model: "freewater", method: "nls", data, voxels: 1000 },
   { model: "freewater", method: "wls", data, voxels: 1000 },
   { model: "dti", method: "wls", data, voxels: 4000 },
