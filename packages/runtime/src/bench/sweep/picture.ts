@@ -16,7 +16,7 @@ export function renderSpeedUpPicture(record: SweepRecord): string {
   }));
   const width = panels.length * chartWidth + 2 * margin;
   const height = titleHeight + Math.max(...panels.map(({ chart }) => chartHeight(chart)));
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="system-ui,-apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"><rect width="${width}" height="${height}" fill="#fff"/>
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="system-ui,-apple-system,Segoe UI,Roboto,Helvetica,Arial,sans-serif"><title>Speed-up over the serial run against the chunk count</title><rect width="${width}" height="${height}" fill="#fff"/>
 ${panels.map(renderPanel).join("\n")}
 </svg>
 `;
