@@ -127,10 +127,11 @@ async function measureRates(
 ): Promise<Map<string, Rates>> {
   const runs: { readonly name: string; readonly side: Side; readonly repeats: number }[] = [];
   for (const [name, side] of sides) {
-    let seconds = await side.seconds(1);
-    // A process that stays is faster the second time; one that starts each time is not.
-    if (side instanceof FitProcess) seconds = await side.seconds(1);
-    const repeats = Math.ceil(Math.min(mostRepeats, sideSeconds / Math.max(1e-6, seconds)));
+    let repeats = repeatsFor(await side.seconds(1));
+    // A process that stays is faster when its code is warm, and can then do more; one that starts each time is not.
+    for (let warm = 0; warm < 2 && side instanceof FitProcess; warm++) {
+      repeats = repeatsFor((await side.seconds(repeats)) / repeats);
+    }
     runs.push({ name, side, repeats });
   }
   const rates = new Map(runs.map(({ name }) => [name, [] as number[]]));
@@ -142,6 +143,10 @@ async function measureRates(
   }
   return new Map([...rates].map(([name, all]) => [name, { rates: all, median: median(all) }]));
 }
+
+/** So many fits of so many seconds each. */
+const repeatsFor = (seconds: number) =>
+  Math.ceil(Math.min(mostRepeats, sideSeconds / Math.max(1e-6, seconds)));
 
 const ratioOf = (ours: Rates, theirs: Rates) =>
   median(ours.rates.map((rate, round) => rate / theirs.rates[round]));
