@@ -112,12 +112,19 @@ export class CsdFlow {
     }
   }
 
-  /** Fills a lane of float32; numbers that have no place there go to float64 at once. */
+  /**
+   * Fills a lane of float32. A voxel's first step is one of float64: it has the fewest active directions, and so
+   * the normal matrix that loses most of its digits. Numbers that have no place in float32 stay in float64.
+   */
   #enterFast(fast: CsdLanes, lane: number, voxels: CsdVoxels): void {
     const design = this.#design;
     for (;;) {
-      const voxel = this.#returning.shift() ?? this.#startNext(voxels);
-      if (voxel === undefined) return;
+      const voxel = this.#returning.shift();
+      if (voxel === undefined) {
+        const fresh = this.#startNext(voxels);
+        if (fresh !== undefined) this.#waiting.push(fresh);
+        return;
+      }
       let greatest = 0;
       for (let n = 0; n < design.count; n++) greatest = Math.max(greatest, Math.abs(voxel.z[n]));
       const scale = 1 / powerOfTwo(greatest);
