@@ -17,6 +17,8 @@ const MARGIN = 1 / 256;
 
 export interface CsdLanes {
   readonly stage: CsdStage;
+  /** With fewer active directions a voxel takes its step elsewhere. */
+  readonly leastActive: number;
   /** The voxel in each lane. */
   readonly voxels: (CsdVoxel | undefined)[];
   /** The address of its moments. */
@@ -28,12 +30,13 @@ export interface CsdLanes {
   readonly smallWords: Int32Array;
 }
 
-export function createLanes({ arrays }: CsdDesign, stage: CsdStage): CsdLanes {
+export function createLanes({ arrays }: CsdDesign, stage: CsdStage, leastActive: number): CsdLanes {
   const { small, lanes } = stage;
   const words = small.length / Int32Array.BYTES_PER_ELEMENT;
   const active = new Uint8Array(small.length);
   return {
     stage,
+    leastActive,
     voxels: Array.from({ length: lanes }, () => undefined),
     sums: Array.from({ length: lanes }, () => arrays.noMoments.byteOffset),
     active,
@@ -112,7 +115,9 @@ export function stepLanes(
     const voxel = lanes.voxels[lane];
     if (voxel === undefined) continue;
     voxel.iterations++;
-    const status = statusOf(voxel, good >> lane, near >> lane, design.iterations);
+    const hadFew = voxel.activeCount - voxel.enteredCount + voxel.leftCount < lanes.leastActive;
+    const isUnsure = hadFew || ((near >> lane) & 1) === 1;
+    const status = statusOf(voxel, good >> lane, isUnsure, design.iterations);
     if (status === undefined) updateMoments(design, lanes, lane, voxel);
     if (status !== undefined || single) {
       leave(voxel, lane, status);
@@ -122,10 +127,15 @@ export function stepLanes(
   }
 }
 
-function statusOf(voxel: CsdVoxel, good: number, near: number, most: number): number | undefined {
+function statusOf(
+  voxel: CsdVoxel,
+  good: number,
+  isUnsure: boolean,
+  most: number,
+): number | undefined {
   if ((good & 1) === 0) return VoxelStatus.singular;
   if (voxel.enteredCount + voxel.leftCount === 0) return VoxelStatus.fitted;
-  return voxel.iterations === most || (near & 1) === 1 ? VoxelStatus.notConverged : undefined;
+  return voxel.iterations === most || isUnsure ? VoxelStatus.notConverged : undefined;
 }
 
 /** The coefficients and too small directions of all lanes by their moments; a bit for each lane that has a solution, and for each that is near its threshold. */

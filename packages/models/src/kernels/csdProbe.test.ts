@@ -21,8 +21,8 @@ function errorOf(changes: Partial<CsdParameters>, precision: CsdPrecision = "flo
     ...{ shBasis: "descoteaux07", lambda: 1, tau: 0.1, iterations: 50, precision: "float32" },
     ...changes,
   });
-  const fast = createLanes(design, design[precision] ?? design.float64);
-  const slow = createLanes(design, design.float64);
+  const fast = createLanes(design, design[precision] ?? design.float64, 0);
+  const slow = createLanes(design, design.float64, 0);
   return probeFloat32(design, fast, slow, createVoxels(design)[0], directions);
 }
 

@@ -54,4 +54,8 @@ describe("quantile", () => {
   ])("at %d of 1 to 5 is %d", (share, value) => {
     expect(quantile([5, 3, 1, 2, 4], share)).toBe(value);
   });
+
+  it("does not hide what is no number", () => {
+    expect(quantile([0.5, Number.NaN, 0.1, 1e-9], 1)).toBeNaN();
+  });
 });

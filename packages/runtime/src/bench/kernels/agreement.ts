@@ -117,9 +117,9 @@ export function agreeOnTensor(
   };
 }
 
-/** The value below which so large a share of them lies; 0 of none. */
+/** The value below which so large a share of them lies; 0 of none. What is no number is worse than any. */
 export function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
+  const sorted = Float64Array.from(values).sort();
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
 }
 
