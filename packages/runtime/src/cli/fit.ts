@@ -140,7 +140,7 @@ function addCommonOptions(command: Command): void {
     .addOption(
       new Option(
         "--precision <TYPE>",
-        "arithmetic; float32 is for csd to order 8: a little faster, the same answers",
+        "arithmetic; float32 is for csd to order 8: the same answers, hardly faster",
       )
         .choices(["float64", "float32"])
         .default("float64"),
