@@ -43,4 +43,19 @@ describe("a driver", () => {
     const fit = fitChunked(model, 2, { engine: "cluster", cluster, waitSeconds: 1 });
     await expect(fit).rejects.toThrow(/The head was lost/);
   });
+
+  it("that is stopped while it asks a silent head for its slots does not wait for the answer", async () => {
+    head.signal("SIGSTOP");
+    try {
+      const stop = new AbortController();
+      const options = { engine: "cluster", cluster, signal: stop.signal } as const;
+      const fit = fitChunked(testModel({ voxels: 10 }), "auto", options).catch((error) => error);
+      setTimeout(() => stop.abort(new Error("enough")), 100);
+      // A head that says nothing is given up after 8 s.
+      const later = new Promise((resolve) => setTimeout(resolve, 5_000, "not stopped"));
+      expect(await Promise.race([fit, later])).toMatchObject({ message: "enough" });
+    } finally {
+      head.signal("SIGCONT");
+    }
+  });
 });

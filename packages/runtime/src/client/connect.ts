@@ -242,7 +242,7 @@ export async function connect(join?: string, signal?: AbortSignal): Promise<Clus
 }
 
 /** Never resolves; rejects with the reason of the signal. */
-function rejectOnAbort(signal: AbortSignal | undefined): Promise<never> {
+export function rejectOnAbort(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_, reject) => {
     signal?.addEventListener("abort", () => reject(abortReason(signal)), { once: true });
   });

@@ -2,7 +2,7 @@
 import type { ChunkedModel } from "@fascicle/core";
 import { counted } from "@fascicle/core";
 import { usableCores } from "@fascicle/worker";
-import type { Cluster } from "../client/connect.ts";
+import { type Cluster, rejectOnAbort } from "../client/connect.ts";
 import { chooseChunks, chunkCosts } from "./autoChunks.ts";
 import { measuredVoxelsLeast, measureVoxel, unmeasuredVoxelSeconds } from "./measureVoxel.ts";
 import { chunksThatFit } from "./pagedModel.ts";
@@ -26,6 +26,7 @@ export interface ChunkQuestion {
   /** A voxel may never end: it is not tried out here. */
   readonly mayHang: boolean;
   readonly plan: ResultsPlan;
+  readonly signal: AbortSignal | undefined;
 }
 
 export async function chunkCount(question: ChunkQuestion): Promise<ChunkCount> {
@@ -49,15 +50,16 @@ export async function chunkCount(question: ChunkQuestion): Promise<ChunkCount> {
   return { chunks, because: `${voxelWords}: on ${counted(workers, "worker")} ${costs}.` };
 }
 
-/** Slots that the fit will have, as far as one can know. */
-async function workersFor({ engine, cluster, workers }: ChunkQuestion): Promise<number> {
+/** Slots that the fit will have, as far as one can know. Rejects with the reason of the signal. */
+async function workersFor({ engine, cluster, workers, signal }: ChunkQuestion): Promise<number> {
   if (engine === "serial") return 1;
   if (engine === "local" || cluster === undefined) return workers ?? usableCores();
   const most = workers ?? Number.POSITIVE_INFINITY;
   try {
-    const { slots } = await cluster.status();
+    const { slots } = await Promise.race([cluster.status(), rejectOnAbort(signal)]);
     if (slots.total > 0) return Math.min(most, slots.total);
-  } catch {
+  } catch (error) {
+    if (signal?.aborted) throw error;
     // The head is away; the fit waits for it, its chunks need not.
   }
   return Math.min(most, usableCores());

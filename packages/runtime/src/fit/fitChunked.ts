@@ -151,7 +151,7 @@ async function fit<M extends ChunkedModel>(
   const plan = resultsFor(model, options);
   const { results, pageBytes } = plan;
   const count = await chunkCount({
-    ...{ model, engine, cluster, workers, plan },
+    ...{ model, engine, cluster, workers, plan, signal: options.signal },
     asked: nChunks,
     resumed: ledger?.chunkCount,
     mayHang: voxelTimeoutMs !== undefined,
