@@ -5,6 +5,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { slowly } from "../support/bigFit.ts";
 import { dwiOptions, type Ended, Home, type Running, sleep } from "../support/cli.ts";
 import { ledgerIn, untilRecorded } from "../support/ledgers.ts";
 
@@ -34,7 +35,7 @@ function commandFor(out: string, ...words: string[]): string[] {
     "--mask",
     home.file("scan", "mask.nii.gz"),
   ];
-  return ["fit", "csd", ...scan, "--out", out, ...words];
+  return ["fit", "csd", ...scan, ...slowly, "--out", out, ...words];
 }
 
 /** All that a fit wrote but its receipt, hashed: whole buffers take the test a minute to compare. */
