@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { formatJoinString, newToken } from "@fascicle/transport";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { slowly } from "../support/bigFit.ts";
 import { dwiOptions, fixtures, Home, sleep } from "../support/cli.ts";
 import { writePlainScan } from "../support/plainScan.ts";
 import { everythingIn } from "../support/spill.ts";
@@ -299,11 +300,11 @@ describe.skipIf(reason !== undefined)("the compose file", () => {
     const made = ["--size", "40,40,24", "--scheme", "64dir"];
     const folder = home.file("data", "phantom");
     expect(await home.run(["phantom", "--out", folder, ...made])).toMatchObject({ code: 0 });
-    const nifti = ["--nifti", ending];
+    const options = [...slowly, "--nifti", ending];
     const local = home.file("local-phantom");
-    const here = [...csd(`${folder}/dwi`, ".nii.gz"), ...phantomOptions(folder), ...nifti];
+    const here = [...csd(`${folder}/dwi`, ".nii.gz"), ...phantomOptions(folder), ...options];
     expect(await home.run(["fit", ...here, "--out", local])).toMatchObject({ code: 0 });
-    const there = [...csd("phantom/dwi", ".nii.gz"), ...phantomOptions("phantom"), ...nifti];
+    const there = [...csd("phantom/dwi", ".nii.gz"), ...phantomOptions("phantom"), ...options];
     // A share of a core makes the fit long enough to strike in its middle, however fast the machine is.
     const workers = await project.containers("worker");
     await ask("update", "--cpus", "0.1", ...workers);
