@@ -1,7 +1,7 @@
 /** The files of a sweep: a row for each run as it ends, the whole record, and the page. */
 import { appendFile, mkdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { UsageError, whyNotFile } from "../../errors.ts";
+import { FitError, UsageError, whyNotFile } from "../../errors.ts";
 import { renderSweepPage } from "./page.ts";
 import { renderSpeedUpPicture } from "./picture.ts";
 import { parseRecord, type SweepRecord, type SweepRun } from "./record.ts";
@@ -62,7 +62,8 @@ export class SweepFiles {
 
   /** The last run of the record: on disk before the next begins. */
   async add(record: SweepRecord): Promise<void> {
-    await appendFile(join(this.#directory, sweepFiles.csv), `${row(record.runs.at(-1)!)}\n`);
+    const path = join(this.#directory, sweepFiles.csv);
+    await appendFile(path, `${row(record.runs.at(-1)!)}\n`).catch(notWritten(path));
     await this.#writeRecord(record);
   }
 
@@ -104,10 +105,19 @@ export class SweepFiles {
     try {
       await writeFile(temporary, text);
       await rename(temporary, path);
+    } catch (error) {
+      notWritten(path)(error);
     } finally {
       await rm(temporary, { force: true });
     }
   }
 }
+
+const notWritten = (path: string) => (error: unknown) => {
+  throw new FitError(
+    `${path} cannot be written (${whyNotFile(error)}): mend that, or name another directory with --out.`,
+    { cause: error },
+  );
+};
 
 const row = (run: SweepRun) => columns.map((column) => run[column] ?? "").join(",");
