@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { bigVolume, hashes } from "../support/bigFit.ts";
 import { dwiOptions, fixtures, Home, sleep } from "../support/cli.ts";
+import { startRecorded } from "../support/ledgers.ts";
 
 let home: Home;
 beforeEach(() => {
@@ -60,8 +61,7 @@ describe("a head that is killed", () => {
     const { head, join } = await home.head("--cpus", "1");
     const out = home.file("out");
     const words = ["fit", "csd", ...data, "--out", out];
-    const fit = home.start([...words, "--join", join, "--wait", "3"]);
-    await fit.saw(/fitting csd: [1-9]/);
+    const fit = await startRecorded(home, out, [...words, "--join", join, "--wait", "3"]);
     head.signal("SIGKILL");
     const { code, stderr } = await fit.ended;
     expect(code).toBe(1);
@@ -79,8 +79,7 @@ describe("a head that is killed", () => {
     const { join } = await home.head("--cpus", "1");
     const out = home.file("out");
     const words = ["fit", "csd", ...data, "--out", out];
-    const fit = home.start([...words, "--join", join]);
-    await fit.saw(/fitting csd: [1-9]/);
+    const fit = await startRecorded(home, out, [...words, "--join", join]);
     expect((await home.run(["stop"])).code).toBe(0);
     const { code, stderr } = await fit.ended;
     expect(code).toBe(1);

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { slowly } from "../support/bigFit.ts";
-import { dwiOptions, type Ended, Home, type Running, sleep } from "../support/cli.ts";
-import { ledgerIn, untilRecorded } from "../support/ledgers.ts";
+import { dwiOptions, type Ended, Home, sleep } from "../support/cli.ts";
+import { ledgerIn, startRecorded } from "../support/ledgers.ts";
 
 /** Generous: these are whole fits, and the machine may be busy. */
 const deadlineMs = 600_000;
@@ -51,15 +51,8 @@ function mapsIn(out: string): Record<string, string> {
 const receiptIn = (out: string) => JSON.parse(readFileSync(join(out, "report.json"), "utf8"));
 
 /** Starts a fit and waits until rows of it were recorded. */
-async function recorded(out: string, ...words: string[]): Promise<Running> {
-  let running: Running | undefined;
-  const isCaught = await untilRecorded(out, () => {
-    running = home.start(commandFor(out, "--workers", "1", ...words));
-    return running.child;
-  });
-  if (running === undefined || !isCaught) throw new Error(`nothing recorded: ${running?.stderr}`);
-  return running;
-}
+const recorded = (out: string, ...words: string[]) =>
+  startRecorded(home, out, commandFor(out, "--workers", "1", ...words));
 
 /** What a fit leaves that was killed when part of it was recorded; the killing is done once. */
 async function killed(out: string): Promise<void> {

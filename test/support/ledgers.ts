@@ -1,7 +1,7 @@
 /** Ledgers of fits, as tests see them from outside. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { sleep } from "./cli.ts";
+import { type Home, type Running, sleep } from "./cli.ts";
 
 /** The ledger in a directory; undefined where there is none. */
 export function ledgerIn(directory: string): string | undefined {
@@ -44,4 +44,19 @@ export async function untilRecorded(
     await sleep(20);
   }
   return false;
+}
+
+/** Starts a fit into `out` and waits until --resume could go on with rows of it: what is fitted may be on its way yet. */
+export async function startRecorded(
+  home: Home,
+  out: string,
+  words: readonly string[],
+): Promise<Running> {
+  let running: Running | undefined;
+  const isCaught = await untilRecorded(out, () => {
+    running = home.start(words);
+    return running.child;
+  });
+  if (running === undefined || !isCaught) throw new Error(`nothing recorded: ${running?.stderr}`);
+  return running;
 }
